@@ -1,0 +1,58 @@
+# The whole study from a bare checkout. Needs git, make and Python 3.10-3.12; no root, no conda.
+# Runs on Linux, macOS and Windows (git-bash).
+
+PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+STAMP := .venv/.installed
+# DVC stages call plain `python`, which has to be ours. Set in the shell and not by `export PATH`, because
+# only the shell knows how this system separates the entries.
+ENV := PATH="$$PWD/$(BIN):$$PATH" DVC_NO_ANALYTICS=1
+# PEP 517: the pip that comes with Python 3.10 else builds the one source package of the lock in an old way, and complains.
+PIP := PIP_USE_PEP517=1 $(BIN)/python -m pip install -q --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install study test lint lab lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## install the packages of requirements.lock into .venv
+
+# The stamp is written last, so a .venv without one is half an install and is made anew. A whole one whose
+# lock has changed is brought up to date in place.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' 2>/dev/null || { \
+	  echo "make: the study needs Python 3.10, 3.11 or 3.12, which '$(PYTHON)' is not: say for example make PYTHON=python3.11 ..." >&2; exit 1; }
+	@if [ -f $@ ] && $(BIN)/python -c '' 2>/dev/null; then rm $@; else rm -rf .venv; fi
+	@echo "make: installing about 3 GB into .venv, 2 to 5 minutes the first time"
+	@[ -d .venv ] || $(PYTHON) -m venv .venv
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-build-isolation --no-deps -e .
+	@touch $@
+	@echo "make: installed"
+
+study: $(STAMP) ## run what is not up to date of the study (dvc repro), then print the result table
+	@$(ENV) $(BIN)/dvc repro
+	@$(ENV) $(BIN)/python -m srstudy.summary
+
+test: lint ## lint, then run the tests
+	@$(ENV) $(BIN)/python -m pytest -q
+
+lint: $(STAMP) ## check code and notebooks with ruff
+	@$(BIN)/ruff check .
+
+lab: $(STAMP) ## open the notebooks in JupyterLab, with nbdime to compare versions
+	@$(ENV) $(BIN)/jupyter lab
+
+# Keeps the versions in the lock where they still fit; `make lock LOCK=--upgrade` takes the newest ones.
+# Fewest: one version of each package for all Pythons, so that results do not depend on the Python.
+lock: $(STAMP) ## resolve pyproject.toml into requirements.lock, for all systems and Python 3.10-3.12
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.10 --fork-strategy fewest \
+	  --extra dev --custom-compile-command "make lock" $(LOCK) -o requirements.lock pyproject.toml
+
+clean: ## remove .venv and tool caches; data, models and results stay
+	@rm -rf .venv .pytest_cache .ruff_cache build src/srstudy.egg-info

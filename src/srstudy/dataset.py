@@ -1,0 +1,66 @@
+"""The `tf.data` pipeline that feeds tiles to training.
+
+Batch number `step` is a function of (seed, step) alone. So equal seeds give equal batches on any machine,
+and a run that goes on at step 1000 sees exactly what it would have seen without a break.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+
+import numpy as np
+import tensorflow as tf
+
+from srstudy.degrade import SCALE
+from srstudy.errors import StudyError
+from srstudy.tiles import Tiles
+
+
+def batches(
+    tiles: Tiles, seed: int, batch_size: int, start: int, stop: int, crop: int | None = None, flips: bool = False
+) -> tf.data.Dataset:
+    """Batches number `start` to `stop` - 1 as (lr, hr), uint8 [B, s, s, 3] and [B, 4s, 4s, 3].
+
+    Tiles come in a new random order in each epoch. `crop` takes a random square of that LR side out of each;
+    `flips` mirrors and turns it.
+    """
+    size = crop or tiles.lr.shape[1]
+    if size > tiles.lr.shape[1]:
+        raise StudyError(
+            f"crop: {size} is larger than the set's LR tiles ({tiles.lr.shape[1]}); choose a smaller crop."
+        )
+
+    def load(step: int) -> tuple[np.ndarray, np.ndarray]:
+        pairs = [
+            _pair(tiles, seed, position, size, flips) for position in range(step * batch_size, (step + 1) * batch_size)
+        ]
+        lr, hr = zip(*pairs)
+        return np.stack(lr), np.stack(hr)
+
+    def shaped(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        lr, hr = tf.numpy_function(load, [step], [tf.uint8, tf.uint8])
+        return tf.ensure_shape(lr, (batch_size, size, size, 3)), tf.ensure_shape(
+            hr, (batch_size, size * SCALE, size * SCALE, 3)
+        )
+
+    return tf.data.Dataset.range(start, stop).map(shaped, num_parallel_calls=2, deterministic=True).prefetch(4)
+
+
+def _pair(tiles: Tiles, seed: int, position: int, size: int, flips: bool) -> tuple[np.ndarray, np.ndarray]:
+    """LR and HR number `position` in the endless sequence of epochs."""
+    epoch, place = divmod(position, len(tiles))
+    index = _order(seed, epoch, len(tiles))[place]
+    random = np.random.default_rng([seed, 1, position])
+    top, left = random.integers(0, tiles.lr.shape[1] - size + 1, 2)
+    lr = tiles.lr[index, top : top + size, left : left + size]
+    hr = tiles.hr[index, top * SCALE : (top + size) * SCALE, left * SCALE : (left + size) * SCALE]
+    if not flips:
+        return lr, hr
+    turns, mirror = random.integers(0, 4), random.integers(0, 2)
+    turn = partial(np.rot90, k=turns)
+    return (turn(lr[:, ::-1]), turn(hr[:, ::-1])) if mirror else (turn(lr), turn(hr))
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng([seed, 0, epoch]).permutation(count)

@@ -1,0 +1,185 @@
+"""The pictures of the study. Every function returns a matplotlib figure; titles carry the profile's note."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from srstudy.degrade import SCALE
+from srstudy.files import replacing
+from srstudy.metrics import MEASURES
+
+HIGHLIGHT = "#d55e00"  # Okabe and Ito's vermilion and blue: distinct for colour-blind readers
+PLAIN = "#0072b2"
+
+
+def photo_grid(images: Mapping[str, np.ndarray], title: str, columns: int = 8) -> Figure:
+    """Thumbnails with captions; `images` maps caption -> uint8 [H, W, 3]."""
+    rows = -(-len(images) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(1.25 * columns, 1.1 * rows + 0.4), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (caption, image) in zip(axes.flat, images.items()):
+        step = max(1, min(image.shape[:2]) // 120)
+        axis.imshow(image[::step, ::step])
+        axis.set_title(caption[:22], fontsize=6)
+    return _titled(figure, title)
+
+
+def tile_pairs(hr: Sequence[np.ndarray], lr: Sequence[np.ndarray], title: str) -> Figure:
+    """LR above HR for a handful of tiles, both drawn at the same size."""
+    figure, axes = plt.subplots(2, len(hr), figsize=(1.5 * len(hr), 3.4), squeeze=False)
+    for column in range(len(hr)):
+        for row, (name, image) in enumerate((("LR", lr[column]), ("HR", hr[column]))):
+            axes[row, column].imshow(image, interpolation="nearest")
+            axes[row, column].set_title(f"{name} {image.shape[1]}×{image.shape[0]}", fontsize=7)
+            axes[row, column].axis("off")
+    return _titled(figure, title)
+
+
+def colour_scatter(points: Mapping[str, pd.DataFrame], title: str) -> Figure:
+    """Mean colour of photographs in the a*b* plane, one marker per group; a cross marks each group's mean."""
+    figure, axis = plt.subplots(figsize=(5.5, 4.5))
+    for number, (name, rows) in enumerate(points.items()):
+        colour = plt.get_cmap("tab10")(number)
+        axis.scatter(rows.mean_a, rows.mean_b, s=14, alpha=0.6, color=colour, label=f"{name} ({len(rows)})")
+        axis.scatter(rows.mean_a.mean(), rows.mean_b.mean(), s=120, marker="+", linewidth=2.5, color=colour)
+    axis.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+    axis.axvline(0, color="0.8", linewidth=0.8, zorder=0)
+    axis.set_xlabel("mean a* (green to red)")
+    axis.set_ylabel("mean b* (blue to yellow)")
+    axis.legend(fontsize=7)
+    return _titled(figure, title)
+
+
+def loss_curves(history: pd.DataFrame, title: str) -> Figure:
+    """One panel per recorded loss over training steps."""
+    names = [name for name in history if name != "step"]
+    figure, axes = plt.subplots(1, len(names), figsize=(2.9 * len(names), 2.6), squeeze=False)
+    for axis, name in zip(axes[0], names):
+        axis.plot(history.step, history[name], color=PLAIN, marker="." if len(history) < 3 else None)
+        axis.set_title(f"{name} loss", fontsize=9)
+        axis.set_xlabel("step", fontsize=8)
+        axis.tick_params(labelsize=7)
+    return _titled(figure, title)
+
+
+def comparison(
+    hr: np.ndarray, lr: np.ndarray, enlarged: Mapping[str, np.ndarray], captions: Mapping[str, str], title: str
+) -> Figure:
+    """The paper's figures 1 to 3: LR, enlargements and HR side by side, a zoomed crop below each, figures under each.
+
+    `enlarged` maps method -> uint8 [H, W, 3]; `captions` maps method -> text under it.
+    """
+    nearest = np.kron(lr, np.ones((SCALE, SCALE, 1), lr.dtype))
+    columns = {"LR": nearest, **enlarged, "HR": hr}
+    top, left, side = _liveliest(hr)
+    figure, axes = plt.subplots(2, len(columns), figsize=(2.15 * len(columns), 4.9), squeeze=False)
+    for column, (name, image) in enumerate(columns.items()):
+        whole, zoom = axes[:, column]
+        whole.imshow(image)
+        whole.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor=HIGHLIGHT, linewidth=1.5))
+        whole.set_title(f"{name} {lr.shape[1]}×{lr.shape[0]}" if name == "LR" else name, fontsize=9)
+        zoom.imshow(image[top : top + side, left : left + side], interpolation="nearest")
+        zoom.set_xlabel(captions.get(name, ""), fontsize=7.5)
+        for axis in (whole, zoom):
+            axis.set_xticks([])
+            axis.set_yticks([])
+    return _titled(figure, title)
+
+
+def _liveliest(hr: np.ndarray) -> tuple[int, int, int]:
+    """Top, left and side of the square with most contrast: where methods differ most."""
+    side = min(hr.shape[:2]) // 3
+    grey = hr.mean(axis=2)
+    places = [(y, x) for y in range(0, hr.shape[0] - side, side // 2) for x in range(0, hr.shape[1] - side, side // 2)]
+    return (*max(places, key=lambda p: grey[p[0] : p[0] + side, p[1] : p[1] + side].std()), side)
+
+
+def interval_bars(table: pd.DataFrame, measures: Sequence[str], baseline: str, title: str) -> Figure:
+    """One panel per measure: mean and 95% interval of every run, the baseline as a dashed line.
+
+    `table`: columns run, measure, value, low, high.
+    """
+    runs = list(dict.fromkeys(table.run))
+    figure, axes = plt.subplots(
+        1, len(measures), figsize=(3.1 * len(measures), 0.3 * len(runs) + 1.3), sharey=True, squeeze=False
+    )
+    for axis, measure in zip(axes[0], measures):
+        rows = table[table.measure == measure].set_index("run").loc[runs]
+        axis.errorbar(
+            rows.value,
+            range(len(runs)),
+            xerr=[rows.value - rows.low, rows.high - rows.value],
+            fmt="o",
+            color=PLAIN,
+            markersize=4,
+            capsize=2,
+        )
+        axis.axvline(rows.value[baseline], color=HIGHLIGHT, linestyle="--", linewidth=1)
+        axis.set_title(_label(measure), fontsize=9)
+        axis.tick_params(labelsize=7.5)
+    axes[0, 0].set_yticks(range(len(runs)), runs)
+    axes[0, 0].invert_yaxis()
+    return _titled(figure, title)
+
+
+def effect_bars(table: pd.DataFrame, measures: Sequence[str], title: str) -> Figure:
+    """Main effects: one panel per measure, one line per factor, with 95% intervals and a line at no effect.
+
+    `table`: columns factor, measure, value, low, high.
+    """
+    figure, axes = plt.subplots(1, len(measures), figsize=(3.1 * len(measures), 1.9), sharey=True, squeeze=False)
+    for axis, measure in zip(axes[0], measures):
+        rows = table[table.measure == measure]
+        axis.errorbar(
+            rows.value,
+            range(len(rows)),
+            xerr=[rows.value - rows.low, rows.high - rows.value],
+            fmt="o",
+            color=PLAIN,
+            markersize=4,
+            capsize=2,
+        )
+        axis.axvline(0, color=HIGHLIGHT, linestyle="--", linewidth=1)
+        axis.set_yticks(range(len(rows)), rows.factor)
+        axis.set_ylim(len(rows) - 0.5, -0.5)
+        axis.set_title(_label(measure), fontsize=9)
+        axis.tick_params(labelsize=7.5)
+    return _titled(figure, title)
+
+
+def timing_bars(table: pd.DataFrame, title: str) -> Figure:
+    """Wall time of each stage in seconds."""
+    figure, axis = plt.subplots(figsize=(6.5, 0.22 * len(table) + 0.9))
+    axis.barh(table.stage, table.seconds, color=PLAIN)
+    axis.invert_yaxis()
+    axis.set_xlabel("seconds")
+    axis.tick_params(labelsize=7.5)
+    return _titled(figure, title)
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG or SVG (by the file's ending), whole or not at all, without a date inside."""
+    with replacing(path) as temporary:
+        metadata = {"Date": None} if temporary.suffix == ".svg" else None
+        with plt.rc_context({"svg.hashsalt": "srstudy"}):
+            figure.savefig(temporary, dpi=110, metadata=metadata)
+
+
+def _label(measure: str) -> str:
+    name, direction = MEASURES[measure]
+    return name + {1: " ↑", -1: " ↓", 0: ""}[direction]
+
+
+def _titled(figure: Figure, title: str) -> Figure:
+    figure.suptitle(title, fontsize=10)
+    figure.tight_layout()
+    plt.close(figure)  # the notebook shows what it is given; pyplot must not show it again
+    return figure

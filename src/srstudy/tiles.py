@@ -1,0 +1,87 @@
+"""A training set: HR tiles and their LR images, as two arrays on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from srstudy.config import Study
+from srstudy.degrade import SCALE, crop_to_multiple, downscale
+from srstudy.errors import StudyError
+from srstudy.files import replacing
+from srstudy.images import read_rgb
+from srstudy.sources import sample_photos
+
+WARM_START_TILE = 256  # HR pixels a side; training takes random crops out of it
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """HR uint8 [N, S, S, 3] and its LR uint8 [N, S/4, S/4, 3]; in memory, or mapped from a file."""
+
+    hr: np.ndarray
+    lr: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.hr)
+
+
+def save_tiles(folder: str | Path, tiles: Tiles) -> None:
+    """Write `hr.npy` and `lr.npy` into `folder`, both or neither."""
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+        np.save(temporary / "hr.npy", tiles.hr)
+        np.save(temporary / "lr.npy", tiles.lr)
+
+
+def open_tiles(folder: str | Path) -> Tiles:
+    """Map a prepared set without reading it into memory. Raises StudyError if it is missing or damaged."""
+    folder = Path(folder)
+    try:
+        return Tiles(hr=np.load(folder / "hr.npy", mmap_mode="r"), lr=np.load(folder / "lr.npy", mmap_mode="r"))
+    except FileNotFoundError:
+        raise StudyError(f"{folder}: this training set is not prepared yet; run `dvc repro prepare`.") from None
+    except (ValueError, OSError) as error:
+        raise StudyError(f"{folder}: damaged training set ({error}); run `dvc repro -f prepare`.") from error
+
+
+def grid_tiles(photos: list[np.ndarray], hr_size: int) -> Tiles:
+    """Cover every photo (uint8 [H, W, 3]) with tiles, overlapping as little as they can.
+
+    LR is made from the whole photo and then cut, so a tile's border knows its surroundings, as it does
+    when a whole photo is enhanced. Photos smaller than a tile are left out.
+    """
+    hr_tiles, lr_tiles = [], []
+    for photo in photos:
+        hr = crop_to_multiple(photo)
+        lr = downscale(hr)
+        size = hr_size // SCALE
+        for top in _starts(lr.shape[0], size):
+            for left in _starts(lr.shape[1], size):
+                lr_tiles.append(lr[top : top + size, left : left + size])
+                top_hr, left_hr = top * SCALE, left * SCALE
+                hr_tiles.append(hr[top_hr : top_hr + hr_size, left_hr : left_hr + hr_size])
+    if not hr_tiles:
+        raise StudyError(f"no photograph is as large as a tile of {hr_size}x{hr_size}; choose a smaller lr_size.")
+    return Tiles(hr=np.stack(hr_tiles), lr=np.stack(lr_tiles))
+
+
+def _starts(length: int, size: int) -> list[int]:
+    if length < size:
+        return []
+    count = -(-length // size)
+    return [round(start) for start in np.linspace(0, length - size, count)]
+
+
+def training_tiles(study: Study, name: str) -> Tiles:
+    """The tiles that a variant, or a warm start, trains on.
+
+    Warm starts use every training photograph of `data/sample`, whatever the profile; nothing need be prepared for them.
+    Raises StudyError if the variant's set is not prepared yet.
+    """
+    if name in study.pretrain:
+        photos = [photo for photo in sample_photos(study.root) if photo.split == "train"]
+        return grid_tiles([read_rgb(study.root / photo.path) for photo in photos], WARM_START_TILE)
+    return open_tiles(study.root / "data" / "prepared" / study.variant(name).set)

@@ -1,0 +1,98 @@
+"""The environment can be made again: the lock is whole, everything uses it, and what runs now is what it says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+# One entry of the lock per line: its hashes are continuation lines.
+ENTRIES = [line for line in LOCK.replace("\\\n", " ").splitlines() if not re.match(r"\s*(#|$)", line)]
+LOCKED = [Requirement(entry.split(" --hash=")[0].strip()) for entry in ENTRIES if not entry.startswith("-")]
+SYSTEMS = {
+    "linux": {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"},
+    "macos": {"sys_platform": "darwin", "platform_system": "Darwin", "os_name": "posix"},
+    "windows": {"sys_platform": "win32", "platform_system": "Windows", "os_name": "nt"},
+}
+
+
+def locked_versions(environment: dict[str, str]) -> dict[str, str]:
+    """Name -> version of what the lock installs in an environment."""
+    applying = [entry for entry in LOCKED if entry.marker is None or entry.marker.evaluate(environment)]
+    versions = {canonicalize_name(entry.name): str(entry.specifier).removeprefix("==") for entry in applying}
+    assert len(versions) == len(applying), "the lock names a package twice for one environment"
+    return versions
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12"])
+def test_lock_satisfies_every_dependency_of_the_project(python: str, system: str):
+    environment = default_environment() | SYSTEMS[system]
+    environment |= {"python_version": python, "python_full_version": f"{python}.9"}
+    versions = locked_versions(environment)
+    wanted = [Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]]
+    needed = [need for need in wanted if need.marker is None or need.marker.evaluate(environment)]
+    assert {canonicalize_name(need.name) for need in needed} <= versions.keys()
+    assert [str(need) for need in needed if versions[canonicalize_name(need.name)] not in need.specifier] == []
+
+
+def test_every_line_of_the_lock_is_pinned_and_hashed():
+    assert len(ENTRIES) > 100
+    loose = [entry for entry in ENTRIES if not re.match(r"[a-z0-9-]+==[^\s*,]+ .*--hash=sha256:[0-9a-f]{64}\b", entry)]
+    assert not loose
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "environment.yml", "pyproject.toml"])
+def test_no_file_names_a_package_index_or_a_place_on_disk(name: str):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert not re.findall(r"\w+://\S*|--?(?:extra-|default-)?index\S*|--find-links|index-url|(?<![\w./])/\w+/\S*", text)
+
+
+def test_conda_installs_the_same_lock_on_a_supported_python():
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    assert [d["pip"] for d in dependencies if isinstance(d, dict)] == [["--require-hashes", "-r requirements.lock"]]
+    assert [d for d in dependencies if isinstance(d, str) and not d.startswith("python=")] == ["pip"]
+    (python,) = (d.removeprefix("python=") for d in dependencies if isinstance(d, str) and d.startswith("python="))
+    assert python in SpecifierSet(PROJECT["requires-python"])
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "jupyterlab", "papermill", "nbdime", "matplotlib", "kaggle", "dvc"])
+def test_tools_the_study_is_built_on_are_locked(name: str):
+    assert name in {canonicalize_name(entry.name) for entry in LOCKED}
+
+
+def test_installed_versions_are_the_locked_ones():
+    def installed(name: str) -> str:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            return "none"
+
+    versions = locked_versions(default_environment())
+    differing = {name: (installed(name), version) for name, version in versions.items() if installed(name) != version}
+    assert not differing, "installed, locked: run `make install`"
+
+
+def test_jupyter_server_has_nbdime_enabled():
+    command = [sys.executable, "-m", "jupyter", "server", "extension", "list"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", listed.stdout + listed.stderr)
+    assert re.search(r"^\s*nbdime enabled", plain, re.MULTILINE)
+    assert re.search(r"^\s*nbdime \S+ .*OK", plain, re.MULTILINE)
