@@ -1,12 +1,14 @@
 """Run one notebook as a stage: `python notebooks/run.py 03_train [--name 5k-32-plain] [-p key value ...]`.
 
 The executed notebook and its HTML land in `reports/`, cleaned of everything that differs between equal runs; wall
-times go to `reports/timings.csv`. Progress is shown live. A StudyError inside the notebook ends in one line and exit code 1.
+times go to `reports/timings.csv`. Progress is shown live. A StudyError inside the notebook ends in one line and exit
+code 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import html
 import os
 import re
 import sys
@@ -49,7 +51,7 @@ def execute(path: Path, parameters: dict[str, str]):
         except papermill.PapermillExecutionError as error:
             if error.ename != "StudyError":
                 raise
-            print(f"error: {error.evalue}", file=sys.stderr)
+            print(f"error: {' '.join(error.evalue.split())}", file=sys.stderr)
             return None
 
 
@@ -75,13 +77,19 @@ def isolate_kernel(folder: Path) -> None:
 
 def clean(notebook):
     """Drop times, random ids, progress bars and empty outputs: equal runs then give equal notebooks."""
+    heading = ""
     notebook.metadata.pop("papermill", None)
     notebook.metadata.get("language_info", {}).pop("version", None)
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"
         cell["metadata"] = {key: value for key, value in cell.metadata.items() if key in KEEP_METADATA}
+        if cell.cell_type == "markdown":
+            heading = [heading, *re.findall(r"^#+ (.+)", cell.source, re.MULTILINE)][-1]
         if cell.cell_type == "code":
             cell["outputs"] = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell["outputs"]:
+                if "image/png" in output.get("data", {}):  # the text that a reader who can't see it is given
+                    output["metadata"]["image/png"] = {"alt": f"Figure: {heading}"}
     return notebook
 
 
@@ -107,7 +115,7 @@ def page(notebook, title: str) -> str:
         ".highlight"
     )
     return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width">\n<style>\n{style}\n</style>\n</head>\n'
         f"<body>\n{body}\n</body>\n</html>\n"
     )

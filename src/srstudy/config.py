@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
-import types
-import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from srstudy.errors import StudyError
+from srstudy.schema import Amount, Count, build, check_keys, merge, pick
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class TileSet:
 
     selection: str
     images: str
-    lr_size: int
+    lr_size: Count
     augment: bool
 
 
@@ -56,19 +54,19 @@ class TileSet:
 class Generator:
     """`kind` is srgan (paper III-A) or residual (the recommended one)."""
 
-    kind: str
-    filters: int
-    blocks: int
+    kind: Literal["srgan", "residual"]
+    filters: Count
+    blocks: Count
     momentum: float = 0.5
-    upscaling: str = "pixel_shuffle"
+    upscaling: Literal["pixel_shuffle", "nearest"] = "pixel_shuffle"
 
 
 @dataclass(frozen=True)
 class Discriminator:
     """Filters of the first block, units of the dense layer, batch-norm momentum (paper III-B)."""
 
-    filters: int
-    dense: int
+    filters: Count
+    dense: Count
     momentum: float
 
 
@@ -76,10 +74,10 @@ class Discriminator:
 class Content:
     """The VGG whose features make the content loss (paper III-C)."""
 
-    network: str
+    network: Literal["vgg19", "hed-vgg16"]
     layer: str
     weights: str = "default"
-    feature_scale: float = 1 / 12.75
+    feature_scale: Amount = 1 / 12.75
 
 
 @dataclass(frozen=True)
@@ -97,17 +95,17 @@ class Recipe:
 
     generator: Generator
     loss_weights: LossWeights
-    learning_rate: float
-    batch_size: int
+    learning_rate: Amount
+    batch_size: Count
     discriminator: Discriminator | None = None
     content: Content | None = None
-    schedule: str = "constant"
+    schedule: Literal["constant", "cosine"] = "constant"
     ema: float = 0.0
-    crop: int | None = None
+    crop: Count | None = None
     flips: bool = False
-    crops_per_image: int = 1
+    crops_per_image: Count = 1
     warm_start: str | None = None
-    steps: int | None = None  # given for warm starts only; variants count epochs
+    steps: Count | None = None  # given for warm starts only; variants count epochs
 
 
 @dataclass(frozen=True)
@@ -116,22 +114,22 @@ class Variant:
 
     set: str
     recipe: str
-    epochs: float
-    snapshot: float | None = None  # also keep the generator as it was after this many epochs
+    epochs: Amount
+    snapshot: Amount | None = None  # also keep the generator as it was after this many epochs
 
 
 @dataclass(frozen=True)
 class Profile:
     """One size of the whole study. `recipes` overrides single values of the full-size recipes."""
 
-    photos: str
-    images: dict[str, int]
-    epoch_scale: float
+    photos: Literal["sample", "raw"]
+    images: dict[str, Count]
+    epoch_scale: Amount
     selections: dict[str, Selection]
-    distance_network: str
+    distance_network: Literal["vgg19", "hed-vgg16"]
     note: str
-    test_crop: int | None = None
-    recipes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    test_crop: Count | None = None
+    recipes: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -150,18 +148,18 @@ class Study:
 
     def variant(self, name: str) -> Variant:
         """The variant called `name`. Raises StudyError, naming the nearest one, if there is none."""
-        return _pick(self.variants, name, "variants")
+        return pick(self.variants, name, "variants")
 
     def recipe(self, name: str) -> Recipe:
         """The recipe of a variant, or of a warm start."""
         if name in self.pretrain:
             return self.pretrain[name]
-        return _pick(self.recipes, self.variant(name).recipe, f"variants.{name}.recipe")
+        return pick(self.recipes, self.variant(name).recipe, f"variants.{name}.recipe")
 
     def steps(self, name: str) -> int:
         """Generator updates of a variant, or of a warm start."""
         if name in self.pretrain:
-            return self.pretrain[name].steps or 1
+            return self.pretrain[name].steps
         return self.steps_of(name, self.variant(name).epochs)
 
     def steps_of(self, name: str, epochs: float) -> int:
@@ -179,16 +177,15 @@ class Study:
         """How the tables call a variant's snapshot."""
         return f"{name} after {self.variant(name).snapshot:g} epochs"
 
-    def model_path(self, name: str) -> Path:
+    def model_folder(self, name: str) -> Path:
         """Where the trained generator of a variant, or of a warm start, is kept."""
-        if name in self.pretrain:
-            return self.root / "models" / "pretrained" / f"{name}.keras"
-        return self.root / "models" / name / "generator.keras"
+        models = self.root / "models"
+        return models / "pretrained" / name if name in self.pretrain else models / name
 
     def warm_start_path(self, name: str) -> Path | None:
         """The saved model from which a run starts, or None if it starts from scratch."""
         warm_start = self.recipe(name).warm_start
-        return None if warm_start is None else self.model_path(warm_start)
+        return None if warm_start is None else self.model_folder(warm_start) / "generator.keras"
 
     @property
     def largest_lr_size(self) -> int:
@@ -197,8 +194,8 @@ class Study:
 
     def images(self, set_name: str) -> int:
         """How many tiles a set has under this profile."""
-        tiles = _pick(self.sets, set_name, "sets")
-        return _pick(self.profile.images, tiles.images, f"sets.{set_name}.images")
+        tiles = pick(self.sets, set_name, "sets")
+        return pick(self.profile.images, tiles.images, f"sets.{set_name}.images")
 
 
 def find_root(start: str | Path = ".") -> Path:
@@ -222,105 +219,53 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
     except yaml.YAMLError as error:
         raise StudyError(f"params.yaml: not valid YAML ({' '.join(str(error).split())}).") from error
     known = {"profile", "seed", "data", "sets", "variants", "recipes", "pretrain", "profiles"}
-    _check_keys(params, known, known, "params.yaml")
-    name = profile or params["profile"]
-    chosen = _build(Profile, _pick(params["profiles"], name, "profiles"), f"profiles.{name}")
+    check_keys(params, known, known, "params.yaml")
+    name = profile or build(str, params["profile"], "profile")
+    profiles = build(dict[str, Profile], params["profiles"], "profiles")
+    chosen = pick(profiles, name, "profiles")
     recipes = {
-        key: _build(Recipe, _merge(value, chosen.recipes.get(key, {})), f"recipes.{key}")
-        for key, value in params["recipes"].items()
+        key: _recipe(value, chosen.recipes.get(key, {}), f"recipes.{key}", f"profiles.{name}.recipes.{key}")
+        for key, value in build(dict[str, dict[str, Any]], params["recipes"], "recipes").items()
     }
     study = Study(
         root=root,
         profile_name=name,
-        seed=params["seed"],
-        data=_build(Data, params["data"], "data"),
+        seed=build(int, params["seed"], "seed"),
+        data=build(Data, params["data"], "data"),
         profile=chosen,
-        sets={key: _build(TileSet, value, f"sets.{key}") for key, value in params["sets"].items()},
-        variants={key: _build(Variant, value, f"variants.{key}") for key, value in params["variants"].items()},
+        sets=build(dict[str, TileSet], params["sets"], "sets"),
+        variants=build(dict[str, Variant], params["variants"], "variants"),
         recipes=recipes,
-        pretrain={key: _build(Recipe, value, f"pretrain.{key}") for key, value in params["pretrain"].items()},
+        pretrain=build(dict[str, Recipe], params["pretrain"], "pretrain"),
     )
     _check_names(study)
     return study
 
 
+def _recipe(full: dict[str, Any], override: dict[str, Any], where: str, override_where: str) -> Recipe:
+    """A full-size recipe with a profile's values in it; a mistake is named at the place where it stands."""
+    build(Recipe, full, where)
+    return build(Recipe, merge(full, override), override_where)
+
+
 def _check_names(study: Study) -> None:
     """Every name that a section refers to must exist: found now, not after an hour of training."""
     for key in study.profile.recipes:
-        _pick(study.recipes, key, f"profiles.{study.profile_name}.recipes")
+        pick(study.recipes, key, f"profiles.{study.profile_name}.recipes")
+    for key, recipe in study.pretrain.items():
+        if recipe.steps is None:
+            raise StudyError(f"pretrain.{key}: the key 'steps' is missing.")
     for key, tiles in study.sets.items():
-        _pick(study.profile.selections, tiles.selection, f"sets.{key}.selection")
+        pick(study.profile.selections, tiles.selection, f"sets.{key}.selection")
         study.images(key)
-    for name in study.variants:
+    for name, variant in study.variants.items():
+        pick(study.sets, variant.set, f"variants.{name}.set")
         recipe = study.recipe(name)
         if recipe.warm_start is None:
             continue
-        warm = _pick(study.pretrain, recipe.warm_start, f"recipes.{study.variants[name].recipe}.warm_start")
+        warm = pick(study.pretrain, recipe.warm_start, f"recipes.{study.variants[name].recipe}.warm_start")
         if warm.generator != recipe.generator:
             raise StudyError(
                 f"pretrain.{recipe.warm_start}.generator: differs from recipes.{study.variants[name].recipe}.generator "
                 f"under profile {study.profile_name}; a warm start needs the same network."
             )
-
-
-def _pick(mapping: dict[str, Any], name: str, where: str) -> Any:
-    if name in mapping:
-        return mapping[name]
-    raise StudyError(f"{where}: '{name}' is unknown{_nearest(name, mapping)}; known: {', '.join(mapping)}.")
-
-
-def _nearest(name: str, known: typing.Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f", did you mean '{close[0]}'?" if close else ""
-
-
-def _check_keys(value: Any, known: set[str], required: set[str], where: str) -> None:
-    if not isinstance(value, dict):
-        raise StudyError(f"{where}: expected keys and values, found {value!r}.")
-    for key in value:
-        if key not in known:
-            raise StudyError(f"{where}: unknown key '{key}'{_nearest(key, known)}")
-    for key in sorted(required - set(value)):
-        raise StudyError(f"{where}: the key '{key}' is missing.")
-
-
-def _build(kind: type, value: Any, where: str) -> Any:
-    """Make `value`, as read from YAML, into the annotated type `kind`."""
-    if dataclasses.is_dataclass(kind):
-        fields = {field.name: field for field in dataclasses.fields(kind)}
-        required = {
-            name
-            for name, field in fields.items()
-            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        }
-        _check_keys(value, set(fields), required, where)
-        hints = typing.get_type_hints(kind)
-        return kind(**{key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()})
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return None if value is None else _build(arguments[0], value, where)
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise StudyError(f"{where}: expected keys and values, found {value!r}.")
-        return {str(key): _build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    return _check_scalar(kind, value, where)
-
-
-def _check_scalar(kind: type, value: Any, where: str) -> Any:
-    if kind is Any:
-        return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
-    raise StudyError(f"{where}: expected {kind.__name__}, found {value!r}.")
-
-
-def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `override` in place of its own, level by level."""
-    merged = dict(base)
-    for key, value in override.items():
-        merged[key] = (
-            _merge(merged[key], value) if isinstance(merged.get(key), dict) and isinstance(value, dict) else value
-        )
-    return merged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,20 +20,22 @@ from srstudy.errors import StudyError
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary name beside `path` to write to; on success it takes the place of `path`.
 
-    Works for a file or a folder. After an error, or a kill, `path` is what it was before.
+    Works for a file or a folder. After an error, or a kill, `path` is what it was before (a folder killed in the
+    instant between two renames is gone, but never half).
     Raises StudyError when the disk is full.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part{path.suffix}")
-    _remove(temporary)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(temporary)
         yield temporary
         if path.is_dir():
             _remove(path)
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        # NumPy reports a short write without a number: "4320000 requested and 257920 written".
+        if error.errno == errno.ENOSPC or re.fullmatch(r"\d+ requested and \d+ written", str(error)):
             raise StudyError(f"{path}: the disk is full; free some space and run again.") from error
         raise
     finally:

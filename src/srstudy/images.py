@@ -44,7 +44,7 @@ def list_images(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise StudyError(f"{folder}: no such folder; give a folder of images.")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS and path.is_file())
     if not paths:
         raise StudyError(f"{folder}: no image in this folder ({', '.join(sorted(EXTENSIONS))}).")
     return paths

@@ -28,7 +28,7 @@ def select(train: pd.DataFrame, selection: Selection) -> pd.DataFrame:
     if selection.source is not None:
         rows = rows[rows.source == selection.source]
     if selection.highest is not None:
-        if selection.highest not in rows or rows[selection.highest].dtype == object:
+        if selection.highest not in rows or not pd.api.types.is_numeric_dtype(rows[selection.highest]):
             raise StudyError(f"selections: '{selection.highest}' is no numeric column of the manifest.")
         keep = max(1, round(selection.share * len(rows)))
         rows = rows.sort_values([selection.highest, "id"], ascending=[False, True]).head(keep)
@@ -73,7 +73,7 @@ def _turns(rows: pd.DataFrame, seed: int, count: int) -> Iterator[tuple[object, 
     random = np.random.default_rng([seed, 2])
     queues = [random.permutation(len(group)) for _, group in rows.groupby("source")]
     groups = [list(group.itertuples()) for _, group in rows.groupby("source")]
-    for turn in range(ATTEMPTS * count):
+    for turn in range(2 * count + ATTEMPTS):
         for queue, group in zip(queues, groups):
             number, place = divmod(turn, len(group))
             yield group[queue[place]], number
@@ -133,9 +133,13 @@ def _augmented(
         if (corners >= 2).all() and (corners <= np.array([photo.shape[1], photo.shape[0]]) - 2).all():
             offset = middle - matrix @ np.array([size / 2, size / 2])
             affine = (matrix[0, 0], matrix[0, 1], offset[0], matrix[1, 0], matrix[1, 1], offset[1])
-            turned = Image.fromarray(photo).transform(
-                (size, size), Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC
-            )
-            return np.asarray(turned)
+            # As floats: on 8 bits Pillow cuts fractions off, which darkens by half a level.
+            channels = [
+                Image.fromarray(photo[..., channel].astype(np.float32)).transform(
+                    (size, size), Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC
+                )
+                for channel in range(3)
+            ]
+            return np.floor(np.stack(channels, axis=-1) + 0.5).clip(0, 255).astype(np.uint8)
     top, left = centre[0] - size // 2, centre[1] - size // 2  # the photo is no larger than the tile
     return photo[top : top + size, left : left + size]

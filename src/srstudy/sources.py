@@ -107,7 +107,9 @@ def raw_photos(root: Path) -> list[Photo]:
     for source in PAPER_SOURCES:
         folder = root / "data" / "raw" / source.folder
         files = (
-            sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS) if folder.is_dir() else []
+            sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
+            if folder.is_dir()
+            else []
         )
         if not files:
             raise StudyError(
@@ -123,6 +125,6 @@ def _raw_photo(path: Path, source: PaperSource) -> Photo:
     bucket = zlib.crc32(path.as_posix().encode()) % 50
     split = {0: "test", 1: "validation"}.get(bucket, "train")
     return Photo(
-        id=path.relative_to("data/raw").with_suffix("").as_posix().replace("/", "--"),
+        id=path.relative_to("data/raw").as_posix().replace("/", "--"),
         path=path, split=split, source=source.folder, content="", title=path.stem, author="", licence=source.kaggle,
     )  # fmt: skip

@@ -43,7 +43,7 @@ def open_tiles(folder: str | Path) -> Tiles:
         return Tiles(hr=np.load(folder / "hr.npy", mmap_mode="r"), lr=np.load(folder / "lr.npy", mmap_mode="r"))
     except FileNotFoundError:
         raise StudyError(f"{folder}: this training set is not prepared yet; run `dvc repro prepare`.") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError) as error:
         raise StudyError(f"{folder}: damaged training set ({error}); run `dvc repro -f prepare`.") from error
 
 

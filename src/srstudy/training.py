@@ -18,7 +18,7 @@ from srstudy import losses, networks
 from srstudy.config import Generator, Recipe
 from srstudy.dataset import batches
 from srstudy.errors import StudyError
-from srstudy.files import write_json
+from srstudy.files import replacing, write_json
 from srstudy.perceptual import feature_network
 from srstudy.tiles import Tiles
 
@@ -38,12 +38,10 @@ class Players:
 
 
 def build_generator(settings: Generator) -> keras.Model:
-    """The untrained generator that a recipe asks for. Raises StudyError for an unknown kind."""
+    """The untrained generator that a recipe asks for."""
     if settings.kind == "srgan":
         return networks.srgan_generator(settings.filters, settings.blocks, settings.momentum, settings.upscaling)
-    if settings.kind == "residual":
-        return networks.residual_generator(settings.filters, settings.blocks)
-    raise StudyError(f"generator.kind: '{settings.kind}' is unknown; choose srgan or residual.")
+    return networks.residual_generator(settings.filters, settings.blocks)
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,13 @@ class Trained:
     generator: keras.Model
     history: list[dict[str, float]]
     snapshot: keras.Model | None
+
+    def save(self, folder: str | Path) -> None:
+        """Write `generator.keras`, and `snapshot.keras` if there is one, into `folder`: all of it or nothing."""
+        with replacing(folder) as temporary:
+            networks.save_model(self.generator, temporary / "generator.keras")
+            if self.snapshot is not None:
+                networks.save_model(self.snapshot, temporary / "snapshot.keras")
 
 
 def train(
@@ -119,14 +124,11 @@ def make_players(recipe: Recipe, hr_size: int, steps: int, warm_start: str | Pat
 
 
 def _adam(recipe: Recipe, steps: int, model: keras.Model, ema: float = 0.0) -> keras.Optimizer:
-    rates = {
-        "constant": recipe.learning_rate,
-        "cosine": keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps),
-    }
-    if recipe.schedule not in rates:
-        raise StudyError(f"schedule: '{recipe.schedule}' is unknown; choose {' or '.join(rates)}.")
+    rate = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
     options = {"use_ema": True, "ema_momentum": ema} if ema else {}
-    optimizer = keras.optimizers.Adam(rates[recipe.schedule], **options)
+    optimizer = keras.optimizers.Adam(rate, **options)
     optimizer.build(model.trainable_variables)
     return optimizer
 

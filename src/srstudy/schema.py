@@ -1,0 +1,96 @@
+"""From YAML values to annotated types: every mistake is a sentence that names the key and the nearest known one."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from srstudy.errors import StudyError
+
+POSITIVE = "positive"
+Count = Annotated[int, POSITIVE]  # at least 1
+Amount = Annotated[float, POSITIVE]  # above 0
+
+
+def pick(mapping: dict[str, Any], name: str, where: str) -> Any:
+    """`mapping[name]`. Raises StudyError, naming the nearest and all known names, if there is none."""
+    if name in mapping:
+        return mapping[name]
+    raise StudyError(f"{where}: '{name}' is unknown{_nearest(name, mapping)}; known: {', '.join(mapping)}.")
+
+
+def check_keys(value: Any, known: set[str], required: set[str], where: str) -> None:
+    """Raises StudyError if `value` is no mapping, has a key that is not known, or lacks a required one."""
+    if not isinstance(value, dict):
+        raise StudyError(f"{where}: expected keys and values, found {value!r}.")
+    for key in value:
+        if key not in known:
+            raise StudyError(f"{where}: unknown key '{key}'{_nearest(key, known)}")
+    for key in sorted(required - set(value)):
+        raise StudyError(f"{where}: the key '{key}' is missing.")
+
+
+def build(kind: Any, value: Any, where: str) -> Any:
+    """Make `value`, as read from YAML, into the annotated type `kind`; `where` is its place in the file.
+
+    Knows dataclasses, `X | None`, dict[str, X], Literal, `Count`, `Amount`, Any and plain types.
+    Raises StudyError if the value does not fit.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        return _build_dataclass(kind, value, where)
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else build(arguments[0], value, where)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise StudyError(f"{where}: expected keys and values, found {value!r}.")
+        return {str(key): build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if origin is typing.Literal:
+        pick(dict.fromkeys(arguments), value, where) if isinstance(value, str) else _check_scalar(str, value, where)
+        return value
+    if origin is Annotated:
+        number = build(arguments[0], value, where)
+        if not (number > 0 and math.isfinite(number)):
+            raise StudyError(f"{where}: expected a number above 0, found {value!r}.")
+        return number
+    return _check_scalar(kind, value, where)
+
+
+def merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `override` in place of its own, level by level."""
+    merged = dict(base)
+    for key, value in override.items():
+        both = isinstance(merged.get(key), dict) and isinstance(value, dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def _build_dataclass(kind: type, value: Any, where: str) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    missing = dataclasses.MISSING
+    required = {name for name, field in fields.items() if field.default is field.default_factory is missing}
+    check_keys(value, set(fields), required, where)
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return kind(**{key: build(hints[key], item, f"{where}.{key}") for key, item in value.items()})
+
+
+def _check_scalar(kind: type, value: Any, where: str) -> Any:
+    if kind is Any:
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, kind) and not (kind in (int, float) and isinstance(value, bool)):
+        if kind is float and not math.isfinite(value):
+            raise StudyError(f"{where}: expected a finite number, found {value!r}.")
+        return value
+    raise StudyError(f"{where}: expected {kind.__name__}, found {value!r}.")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f", did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,163 @@
+"""The whole pipeline in the smoke profile, in a clone of the project: the real thing, shrunk by its parameters."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+VARIANTS = 11
+STAGES = 2 + 2 * VARIANTS + 1  # data, prepare, train and evaluate each variant, report
+
+
+def run(clone: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess:
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": str(clone / "src"),
+        "DVC_NO_ANALYTICS": "1",
+    }
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+def repro(clone: Path, *options: str) -> list[str]:
+    """Run `dvc repro`; return the stages that ran."""
+    out = run(clone, "dvc", "repro", *options).stdout
+    return [line.split("'")[1] for line in out.splitlines() if line.startswith("Running stage")]
+
+
+def set_parameter(clone: Path, *keys: str, value: object) -> None:
+    params = yaml.safe_load((clone / "params.yaml").read_text(encoding="utf-8"))
+    place = params
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    (clone / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+
+def results(clone: Path) -> dict[str, bytes]:
+    """Everything that must be equal in equal runs: all reports but the wall times."""
+    files = (path for path in (clone / "reports").rglob("*") if path.is_file() and not path.name.startswith("timings"))
+    return {path.relative_to(clone).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def clone(root, tmp_path_factory) -> Path:
+    """A copy of what git tracks, as a repository of its own, with the smoke profile and no results."""
+    folder = tmp_path_factory.mktemp("clone")
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout.decode()
+    for name in filter(None, listed.split("\0")):
+        if (root / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(root / name, folder / name)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    set_parameter(folder, "profile", value="smoke")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(clone) -> Path:
+    """The clone after `dvc repro`."""
+    assert len(repro(clone)) == STAGES
+    return clone
+
+
+def test_every_stage_leaves_its_report(finished):
+    reports = finished / "reports"
+    names = {path.relative_to(reports).with_suffix("").as_posix() for path in reports.rglob("*.html")}
+    variants = yaml.safe_load((finished / "params.yaml").read_text(encoding="utf-8"))["variants"]
+    each = {f"{stage}/{name}" for stage in ("03_train", "04_evaluate") for name in variants}
+    assert {"01_data", "02_prepare", "05_report"} | each <= names
+    assert "smoke profile" in (finished / "reports" / "05_report.ipynb").read_text(encoding="utf-8")
+
+
+def test_every_variant_has_its_measures(finished):
+    for path in (finished / "reports" / "metrics").glob("*.json"):
+        measures = json.loads(path.read_text(encoding="utf-8"))
+        assert {"psnr_y", "ssim_rgb", "perceptual", "shift_a", "delta_e"} <= set(measures)
+
+
+def test_nothing_runs_twice(finished):
+    assert repro(finished) == []
+
+
+def test_the_warm_starts_are_not_trained_anew(finished, root):
+    committed = sorted((root / "models" / "pretrained").glob("*/generator.keras"))
+    assert len(committed) == 2
+    for path in committed:
+        assert (finished / path.relative_to(root)).read_bytes() == path.read_bytes()
+
+
+def test_one_variants_epochs_touch_that_variant_and_the_report_alone(finished):
+    params = (finished / "params.yaml").read_text(encoding="utf-8")
+    set_parameter(finished, "variants", "5k-32-biased", "epochs", value=40)
+    planned = repro(finished, "--dry")
+    (finished / "params.yaml").write_text(params, encoding="utf-8")
+    assert planned == ["train@5k-32-biased", "evaluate@5k-32-biased", "report"]
+
+
+def test_a_killed_stage_runs_again_and_equal_runs_give_equal_bytes(finished):
+    before = results(finished)
+    with subprocess.Popen(
+        [sys.executable, "notebooks/run.py", "03_train", "--name", "5k-32-plain", "-p", "variant", "5k-32-plain"],
+        cwd=finished, env=os.environ | {"PYTHONPATH": str(finished / "src")}, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as victim:  # fmt: skip
+        time.sleep(6)  # somewhere in the middle: the kernel is up, or is training
+        os.killpg(victim.pid, signal.SIGKILL)
+    for stage in ("prepare", "train@5k-32-plain", "evaluate@5k-32-plain", "report"):
+        repro(finished, "-f", "-s", stage)
+    after = results(finished)
+    assert sorted(before) == sorted(after)
+    assert [name for name in before if before[name] != after[name]] == []
+
+
+def test_any_folder_of_images_can_be_the_test_set(finished, tmp_path):
+    from PIL import Image
+
+    photo = Image.open(finished / "data" / "sample" / "photos" / "flower.jpg")
+    photo.crop((0, 0, 101, 90)).save(tmp_path / "odd size.png")
+    photo.crop((0, 0, 96, 96)).convert("L").save(tmp_path / "gray.png")
+    before = results(finished)
+    run(finished, "papermill", "notebooks/04_evaluate.ipynb", str(tmp_path / "out.ipynb"), "--cwd", "notebooks",
+        "-p", "variant", "recommended", "-p", "test_set", str(tmp_path))  # fmt: skip
+    scores = finished / "reports" / "test_sets" / tmp_path.name / "scores" / "recommended.csv"
+    assert {"odd size", "gray"} <= {line.split(",")[0] for line in scores.read_text(encoding="utf-8").splitlines()}
+    assert {name: content for name, content in results(finished).items() if "test_sets" not in name} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["03_train", "-p", "variant", "5k-32-plan"], "did you mean '5k-32-plain'"),
+        (["03_train", "-p", "profile", "sampel"], "did you mean 'sample'"),
+        (["04_evaluate", "-p", "test_set", "nowhere"], "nowhere: no such folder"),
+        (["01_data", "-p", "profile", "paper"], "not downloaded yet"),
+    ],
+)
+def test_bad_input_ends_in_one_line_and_changes_nothing(finished, arguments, named):
+    before = results(finished)
+    done = run(finished, sys.executable, "notebooks/run.py", *arguments, check=False)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 1
+    assert len(errors) == 1
+    assert named in errors[0]
+    assert "Traceback" not in done.stderr
+    assert results(finished) == before
+
+
+def test_a_misspelt_parameter_stops_the_pipeline_with_its_name(finished):
+    params = (finished / "params.yaml").read_text(encoding="utf-8")
+    set_parameter(finished, "data", "flat_sdt", value=3)
+    done = run(finished, "dvc", "repro", check=False)
+    (finished / "params.yaml").write_text(params, encoding="utf-8")
+    assert done.returncode != 0
+    assert "unknown key 'flat_sdt', did you mean 'flat_std'?" in done.stderr

@@ -1,0 +1,304 @@
+"""`params.yaml` is read whole and checked: every slip of the pen is found before an hour of training, by its name."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from srstudy.config import Augmentation, Generator, LossWeights, find_root, load_study
+from srstudy.errors import StudyError
+
+PROFILES = ("smoke", "sample", "paper")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_committed_params_load_under_every_profile(root, profile):
+    study = load_study(profile, root)
+    assert study.profile_name == profile
+    assert len(study.variants) == 11
+    for name in (*study.variants, *study.pretrain):
+        assert study.steps(name) >= 1
+
+
+def test_without_a_profile_the_one_that_the_file_names_is_taken(tiny_study):
+    tiny_study.set("profile", "paper")
+    assert tiny_study.load(None).profile_name == "paper"
+
+
+def test_a_project_in_another_folder_is_read_from_there(tiny_study):
+    tiny_study.set("seed", 7)
+    study = tiny_study.load()
+    assert (study.root, study.seed) == (tiny_study.root, 7)
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("profils", "profiles"),
+        ("data.flat_sdt", "flat_std"),
+        ("data.augmentation.rotaton", "rotation"),
+        ("sets.curated-5k-32.lr_sise", "lr_size"),
+        ("variants.5k-32-plain.epoch", "epochs"),
+        ("recipes.srgan.learning_rat", "learning_rate"),
+        ("recipes.srgan.generator.filter", "filters"),
+        ("recipes.srgan.loss_weights.adverserial", "adversarial"),
+        ("pretrain.srgan.stepss", "steps"),
+        ("pretrain.residual.generator.blocs", "blocks"),
+        ("profiles.sample.epoch_scal", "epoch_scale"),
+        ("profiles.sample.selections.biased.higest", "highest"),
+        ("profiles.sample.recipes.srgan.generatr", "generator"),
+        ("profiles.sample.recipes.srgan.generator.filtres", "filters"),
+        ("profiles.sample.recipes.recommended.content.laier", "layer"),
+    ],
+)
+def test_a_misspelt_key_is_named_with_the_nearest_known_one(tiny_study, key, nearest):
+    tiny_study.set(key, 1)
+    with pytest.raises(StudyError, match=f"'{key.split('.')[-1]}', did you mean '{nearest}'"):
+        tiny_study.load()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("variants.5k-32-plain.set", "curated-5k-23", r"variants\.5k-32-plain\.set: 'curated-5k-23' is unknown, did"),
+        ("variants.5k-32-plain.recipe", "srgam", r"variants\.5k-32-plain\.recipe: .* 'srgan'"),
+        ("sets.curated-5k-32.selection", "curatd", r"sets\.curated-5k-32\.selection: .* 'curated'"),
+        ("sets.curated-5k-32.images", "6k", r"sets\.curated-5k-32\.images: '6k' is unknown.*known: 5k, 10k"),
+        ("profiles.sample.recipes.srgan.warm_start", "srgam", r"recipes\.srgan\.warm_start: .* 'srgan'"),
+        ("profiles.sample.recipes.recomended", {}, r"profiles\.sample\.recipes: .* 'recommended'"),
+    ],
+)
+def test_a_name_that_refers_to_nothing_is_found_while_loading(tiny_study, key, value, message):
+    tiny_study.set(key, value)
+    with pytest.raises(StudyError, match=message):
+        tiny_study.load()
+
+
+def test_an_unknown_profile_is_named_with_the_nearest(root):
+    with pytest.raises(StudyError, match="profiles: 'papre' is unknown, did you mean 'paper'"):
+        load_study("papre", root)
+
+
+def test_an_unknown_variant_is_named_with_the_nearest(study):
+    for ask in (study.variant, study.recipe, study.steps, study.warm_start_path):
+        with pytest.raises(StudyError, match="variants: '10k-64-plane' is unknown, did you mean '10k-64-plain'"):
+            ask("10k-64-plane")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "seed",
+        "data.augmentation.shear",
+        "sets.curated-5k-32.lr_size",
+        "variants.recommended.epochs",
+        "recipes.srgan.loss_weights",
+        "recipes.srgan.discriminator.momentum",
+        "profiles.sample.images",
+    ],
+)
+def test_a_missing_key_is_named_with_its_place(tiny_study, key):
+    tiny_study.drop(key)
+    *place, last = key.split(".")
+    with pytest.raises(StudyError, match=f"{'.'.join(place) or 'params.yaml'}: the key '{last}' is missing"):
+        tiny_study.load()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("seed", "2023", "int"),
+        ("seed", [1], "int"),
+        ("recipes.srgan.batch_size", True, "int"),
+        ("recipes.srgan.batch_size", 1.5, "int"),
+        ("recipes.srgan.generator.momentum", "0.5", "float"),
+        ("recipes.srgan.ema", False, "float"),
+        ("recipes.srgan.flips", 1, "bool"),
+        ("recipes.srgan.crop", "24", "int"),
+        ("data.flat_std", "8.0", "float"),
+        ("profiles.sample.images.5k", 24.5, "int"),
+        ("profiles.sample.note", 1, "str"),
+        ("variants.5k-32-plain.epochs", None, "float"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named(tiny_study, key, value, expected):
+    tiny_study.set(key, value)
+    place = key.replace(".", r"\.")
+    with pytest.raises(StudyError, match=f"^{place}: expected {expected}, found "):
+        tiny_study.load()
+
+
+def test_a_rate_that_yaml_takes_for_text_is_refused(tiny_study):
+    tiny_study.set("recipes.srgan.learning_rate", yaml.safe_load("2e-4"))  # YAML 1.1 wants a dot: 2.0e-4
+    with pytest.raises(StudyError, match=r"recipes\.srgan\.learning_rate: expected float, found '2e-4'"):
+        tiny_study.load()
+
+
+def test_whole_numbers_may_stand_for_floats(tiny_study):
+    tiny_study.set("data.flat_std", 8)
+    assert isinstance(tiny_study.load().data.flat_std, float)
+
+
+@pytest.mark.parametrize("section", ["data", "sets", "variants", "recipes", "pretrain", "profiles"])
+@pytest.mark.parametrize("value", [None, ["a"], "text"], ids=str)
+def test_a_section_that_is_no_mapping_is_named(tiny_study, section, value):
+    tiny_study.set(section, value)
+    with pytest.raises(StudyError, match=section):
+        tiny_study.load()
+
+
+@pytest.mark.parametrize("key", ["recipes.srgan", "profiles.sample.recipes.srgan", "sets.curated-5k-32"])
+def test_an_entry_that_is_no_mapping_is_named(tiny_study, key):
+    tiny_study.set(key, None)  # what YAML makes of `srgan:` with nothing behind it
+    with pytest.raises(StudyError, match=key.split(".")[0]):
+        tiny_study.load()
+
+
+@pytest.mark.parametrize("text", ["a: [1", "a: b: c", "\tseed: 1"])
+def test_a_file_that_is_no_yaml_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(StudyError, match=r"params\.yaml: not valid YAML") as caught:
+        load_study(None, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "hello"])
+def test_a_file_without_keys_is_refused(tmp_path, text):
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(StudyError, match=r"params\.yaml: expected keys and values"):
+        load_study(None, tmp_path)
+
+
+def test_a_warm_start_of_another_network_is_refused(tiny_study):
+    tiny_study.set("profiles.sample.recipes.srgan.generator.filters", 48)
+    with pytest.raises(StudyError, match=r"pretrain\.srgan\.generator: differs from recipes\.srgan\.generator"):
+        tiny_study.load("sample")
+
+
+def test_a_profile_overrides_single_values_and_leaves_the_rest(root):
+    paper, sample = (load_study(name, root).recipes["srgan"] for name in ("paper", "sample"))
+    assert (sample.generator.filters, paper.generator.filters) == (32, 64)
+    assert sample.generator.momentum == paper.generator.momentum
+    assert sample.loss_weights == paper.loss_weights
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("5k-32-plain", 5000 * 20),
+        ("5k-64-augmented", 5000 * 20),
+        ("10k-64-plain", 10000 * 20),
+        ("5k-32-biased", 5000 * 10),
+        ("10k-32-mirflickr", 10000 * 40),
+        ("recommended", 10000 * 20 * 4 // 16),
+    ],
+)
+def test_the_paper_profile_makes_as_many_updates_as_the_paper(root, name, steps):
+    assert load_study("paper", root).steps(name) == steps
+
+
+def test_a_profile_scales_epochs_and_images(tiny_study):
+    tiny_study.set("profiles.sample.images.5k", 24)
+    tiny_study.set("profiles.sample.epoch_scale", 0.1)
+    assert tiny_study.load().steps("5k-32-plain") == 48  # 24 images, 2 epochs, batches of 1
+
+
+def test_a_broken_step_counts_as_a_whole_one(tiny_study):
+    tiny_study.set("recipes.srgan.batch_size", 5)
+    tiny_study.set("profiles.sample.images.5k", 24)
+    tiny_study.set("profiles.sample.epoch_scale", 0.05)
+    assert tiny_study.load().steps("5k-32-plain") == 5  # 24 / 5 = 4.8
+
+
+def test_a_snapshot_is_taken_after_its_share_of_the_steps(root):
+    study = load_study("paper", root)
+    assert study.snapshot_step("5k-32-plain") == study.steps("5k-32-plain") // 2 == 50_000
+    assert study.snapshot_name("5k-32-plain") == "5k-32-plain after 10 epochs"
+    assert study.snapshot_step("10k-64-plain") is None
+    assert study.snapshot_step("residual") is None
+
+
+def test_the_paper_profile_holds_the_numbers_of_the_paper(root):
+    study = load_study("paper", root)
+    recipe = study.recipes["srgan"]
+    assert study.profile.images == {"5k": 5000, "10k": 10000}
+    assert study.profile.epoch_scale == 1
+    assert {tiles.lr_size for tiles in study.sets.values()} == {32, 64}
+    epochs = {name: variant.epochs for name, variant in study.variants.items()}
+    assert (epochs.pop("5k-32-biased"), epochs.pop("10k-32-mirflickr")) == (10, 40)
+    assert set(epochs.values()) == {20}
+    assert (recipe.batch_size, recipe.learning_rate, recipe.schedule) == (1, 2e-4, "constant")
+    assert isinstance(recipe.generator, Generator)
+    assert (recipe.generator.kind, recipe.generator.blocks, recipe.generator.momentum) == ("srgan", 16, 0.5)
+    assert recipe.discriminator.momentum == 0.5
+    assert recipe.loss_weights == LossWeights(content=1, adversarial=1e-3, pixel=0)
+    assert (recipe.content.network, recipe.ema, recipe.flips, recipe.crop) == ("vgg19", 0, False, None)
+    assert all(study.warm_start_path(name) is None for name in study.variants)
+
+
+def test_the_paper_s_eight_configurations_differ_in_three_factors_only(root):
+    study = load_study("paper", root)
+    for images in ("5k", "10k"):
+        for size in (32, 64):
+            for kind in ("plain", "augmented"):
+                variant = study.variant(f"{images}-{size}-{kind}")
+                tiles = study.sets[variant.set]
+                assert (tiles.images, tiles.lr_size, tiles.augment) == (images, size, kind == "augmented")
+                assert (tiles.selection, variant.recipe, variant.epochs) == ("curated", "srgan", 20)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_10k_means_twice_as_many_images_as_5k_in_every_profile(root, profile):
+    images = load_study(profile, root).profile.images
+    assert images["10k"] == 2 * images["5k"]
+
+
+def test_short_profiles_start_from_the_committed_warm_starts(study):
+    pretrained = study.root / "models" / "pretrained"
+    assert study.warm_start_path("5k-32-plain") == pretrained / "srgan" / "generator.keras"
+    assert study.warm_start_path("recommended") == pretrained / "residual" / "generator.keras"
+
+
+def test_photographs_must_hold_the_largest_tile_of_any_set(study):
+    assert study.largest_lr_size == 64
+
+
+def test_augmentation_is_read_as_it_stands(tiny_study):
+    tiny_study.set("data.augmentation", {"rotation": 1, "shear": 2.5, "translation": 0})
+    assert tiny_study.load().data.augmentation == Augmentation(rotation=1.0, shear=2.5, translation=0.0)
+
+
+def test_the_root_is_found_from_the_notebooks(root, monkeypatch):
+    monkeypatch.chdir(root / "notebooks")
+    assert find_root() == root
+    assert find_root(root / "data" / "sample" / "photos") == root
+    assert load_study("smoke").root == root
+
+
+def test_elsewhere_the_missing_root_is_said_in_a_sentence(tmp_path):
+    with pytest.raises(StudyError, match=r"no params\.yaml here or above; run inside the project's folder\.$"):
+        find_root(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("recipes.srgan.batch_size", 0, r"recipes\.srgan\.batch_size: expected a number above 0, found 0"),
+        ("variants.5k-32-plain.epochs", -1, r"epochs: expected a number above 0"),
+        ("recipes.srgan.learning_rate", float("nan"), r"learning_rate: expected a "),
+        ("recipes.srgan.schedule", "cosin", r"'cosin' is unknown, did you mean 'cosine'"),
+        ("recipes.srgan.content.network", "vgg18", r"'vgg18' is unknown, did you mean 'vgg19'"),
+        ("profiles.paper.photos", "row", r"profiles\.paper\.photos: 'row' is unknown, did you mean 'raw'"),
+        ("profiles.sample.recipes.srgan.batchsize", 2, r"profiles\.sample\.recipes\.srgan: unknown key 'batchsize'"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_its_place(tiny_study, key, value, named):
+    tiny_study.set(key, value)
+    with pytest.raises(StudyError, match=named):
+        tiny_study.load()
+
+
+def test_a_warm_start_without_steps_is_refused(tiny_study):
+    tiny_study.drop("pretrain.srgan.steps")
+    with pytest.raises(StudyError, match="'steps' is missing"):
+        tiny_study.load()

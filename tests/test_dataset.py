@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from srstudy.dataset import batches
+from srstudy.degrade import downscale
+from srstudy.errors import StudyError
+from srstudy.tiles import Tiles
+
+
+@pytest.fixture
+def tiles(photo):
+    hr = np.stack([photo[32 * i : 32 * i + 32, :32] for i in range(6)])
+    return Tiles(hr=hr, lr=np.stack([downscale(tile) for tile in hr]))
+
+
+def read(dataset):
+    return [(lr.numpy(), hr.numpy()) for lr, hr in dataset]
+
+
+def test_an_epoch_shows_every_tile_once_and_the_next_in_another_order(tiles):
+    seen = [hr for _, batch in read(batches(tiles, 1, 2, 0, 6)) for hr in batch]
+    order = [int(np.flatnonzero((tiles.hr == hr).all(axis=(1, 2, 3)))[0]) for hr in seen]
+    assert sorted(order[:6]) == sorted(order[6:]) == list(range(6))
+    assert order[:6] != order[6:]
+
+
+def test_lr_belongs_to_hr(tiles):
+    for lr, hr in read(batches(tiles, 1, 3, 0, 2)):
+        for index in range(3):
+            np.testing.assert_array_equal(lr[index], downscale(hr[index]))
+
+
+def test_a_pipeline_that_starts_later_gives_the_batches_it_would_have_given(tiles):
+    options = {"crop": 4, "flips": True}
+    whole = read(batches(tiles, 1, 2, 0, 9, **options))
+    for (lr, hr), (lr_later, hr_later) in zip(whole[5:], read(batches(tiles, 1, 2, 5, 9, **options))):
+        np.testing.assert_array_equal(lr, lr_later)
+        np.testing.assert_array_equal(hr, hr_later)
+
+
+def test_another_seed_gives_other_batches(tiles):
+    first, second = (read(batches(tiles, seed, 6, 0, 1))[0][1] for seed in (1, 2))
+    assert (first != second).any()
+
+
+def test_a_random_crop_takes_the_same_place_of_lr_and_hr(tiles):
+    for lr, hr in read(batches(tiles, 1, 2, 0, 20, crop=3)):
+        for index in range(2):
+            places = [
+                (number, top, left)
+                for number in range(6)
+                for top in range(6)
+                for left in range(6)
+                if (tiles.lr[number, top : top + 3, left : left + 3] == lr[index]).all()
+            ]
+            assert any((tiles.hr[n, 4 * t : 4 * t + 12, 4 * c : 4 * c + 12] == hr[index]).all() for n, t, c in places)
+
+
+def test_flips_turn_lr_and_hr_alike_and_reach_all_eight_positions(tiles):
+    one = Tiles(hr=tiles.hr[:1], lr=tiles.lr[:1])
+    turned = {k: np.rot90(one.hr[0], k) for k in range(4)} | {k + 4: np.rot90(one.hr[0][:, ::-1], k) for k in range(4)}
+    small = {k: np.rot90(one.lr[0], k) for k in range(4)} | {k + 4: np.rot90(one.lr[0][:, ::-1], k) for k in range(4)}
+    seen = set()
+    for lr, hr in read(batches(one, 1, 1, 0, 60, flips=True)):
+        [position] = [k for k in turned if (turned[k] == hr[0]).all()]
+        np.testing.assert_array_equal(small[position], lr[0])
+        seen.add(position)
+    assert seen == set(range(8))
+
+
+def test_a_crop_larger_than_the_tiles_is_refused(tiles):
+    with pytest.raises(StudyError, match="crop: 9"):
+        batches(tiles, 1, 1, 0, 1, crop=9)

@@ -1,0 +1,78 @@
+"""What the documents point to exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("docs", "data", "benchmarks")
+DOCUMENTS = [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.md")))]
+SOURCES = [*(ROOT / "src").rglob("*.py"), *(ROOT / "notebooks").glob("*.*"), ROOT / "params.yaml", ROOT / "dvc.yaml"]
+# [text](target) and ![text](target "title"), and <img src="target">
+LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)|<(?:img|a)\b[^>]*?(?:src|href)=\"([^\"]+)\"")
+
+
+def name(path: Path) -> str:
+    """A file's name for the test's id."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def prose(path: Path) -> str:
+    """A document without its code."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"`[^`\n]*`", "", text)
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub gives a document's headings."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    found: dict[str, int] = {}
+    names = set()
+    for heading in re.findall(r"^#{1,6} +(.+?) *#*$", text, flags=re.MULTILINE):
+        plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        slug = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+        count = found[slug] = found.get(slug, -1) + 1
+        names.add(f"{slug}-{count}" if count else slug)
+    return names | set(re.findall(r"<a (?:id|name)=\"([^\"]+)\"", text))
+
+
+def test_links_and_anchors_are_recognised(tmp_path):
+    page = tmp_path / "a.md"
+    page.write_text('# A *b*, c\n## D\n## D\n[x](y.md#d) ![z](p.png "t") <img src="q.png"> `[no](no.md)`\n')
+    assert anchors(page) == {"a-b-c", "d", "d-1"}
+    assert ["".join(groups) for groups in LINK.findall(prose(page))] == ["y.md#d", "p.png", "q.png"]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_every_relative_link_leads_somewhere(path):
+    for target in ("".join(groups) for groups in LINK.findall(prose(path))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = unquote(target).partition("#")
+        linked = (path.parent / file).resolve() if file else path
+        assert linked.exists(), f"{name(path)}: {target}"
+        assert linked.is_relative_to(ROOT), f"{name(path)}: {target} leaves the project"
+        if anchor and linked.suffix == ".md":
+            assert anchor in anchors(linked), f"{name(path)}: {target}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_every_file_named_in_code_marks_exists(path):
+    """Such as `src/srstudy/losses.py`: a name with a known folder in front, and no placeholder in it."""
+    for named in re.findall(r"`((?:src|notebooks|tests|docs|benchmarks)/[\w./-]+\.\w+)`", path.read_text("utf-8")):
+        assert (ROOT / named).exists() or (path.parent / named).exists(), f"{name(path)}: {named}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_no_document_names_a_package_index(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"--(?:extra-|default-)?index\b|index-url|--find-links|https?://\S+/simple\b", text)
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *SOURCES], ids=name)
+def test_nothing_is_marked_as_unfinished(path):
+    assert not re.search(r"\b(?:TODO|FIXME|XXX|TBD)\b", path.read_text(encoding="utf-8"))

