@@ -21,13 +21,14 @@ BICUBIC = "bicubic"
 
 
 def test_images(study: Study, test_set: str | Path | None = None) -> dict[str, np.ndarray]:
-    """HR test images by name: those of the study (its centres, when the profile says so), or a folder of images.
+    """HR test images by name: those of the study (its centres, when the profile says so), or a folder of images,
+    whose path is absolute or starts at the project's folder.
 
     Images are cut to a multiple of 4; gray ones become RGB. Raises StudyError for an empty folder, or an image too
     small to judge.
     """
     if test_set is not None:
-        images = {path.stem: read_rgb(path) for path in list_images(test_set)}
+        images = {path.stem: read_rgb(path) for path in list_images(study.root / test_set)}
     else:
         rows = usable(open_manifest(study.root / "data" / "manifest.csv"), "test")
         images = {

@@ -34,7 +34,7 @@ def photo_grid(images: Mapping[str, np.ndarray], title: str, columns: int = 8) -
 
 def tile_pairs(hr: Sequence[np.ndarray], lr: Sequence[np.ndarray], title: str) -> Figure:
     """LR above HR for a handful of tiles, both drawn at the same size."""
-    figure, axes = plt.subplots(2, len(hr), figsize=(1.5 * len(hr), 3.4), squeeze=False)
+    figure, axes = plt.subplots(2, len(hr), figsize=(1.5 * len(hr), 3.8), squeeze=False)
     for column in range(len(hr)):
         for row, (name, image) in enumerate((("LR", lr[column]), ("HR", hr[column]))):
             axes[row, column].imshow(image, interpolation="nearest")

@@ -6,7 +6,7 @@ All functions take uint8 [H, W, 3] RGB of equal size and leave out a border of 4
 from __future__ import annotations
 
 import numpy as np
-from skimage.color import deltaE_ciede2000, rgb2gray, rgb2lab, rgb2ycbcr
+from skimage.color import deltaE_ciede2000, rgb2lab, rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from srstudy.degrade import SCALE
@@ -26,10 +26,13 @@ MEASURES = {
 
 
 def fidelity(hr: np.ndarray, sr: np.ndarray) -> dict[str, float]:
-    """PSNR in dB and SSIM (Wang et al. 2004: Gaussian window, sigma 1.5), on RGB and on Y of ITU-R BT.601."""
+    """PSNR in dB and SSIM (Wang et al. 2004: Gaussian window, sigma 1.5), on RGB and on Y of ITU-R BT.601.
+
+    Gray images are judged as RGB like all others. Published figures for Set14 compare its one file that is stored as
+    gray on its own 256 levels instead of Y's 220: bicubic is 26.00 dB there and 26.09 dB here.
+    """
     hr, sr = inner(hr), inner(sr)
-    gray = (hr == hr[..., :1]).all()  # the field compares gray images on their own 256 levels, not on Y's 220
-    hr_y, sr_y = (255 * rgb2gray(image) if gray else luma(image) for image in (hr, sr))
+    hr_y, sr_y = luma(hr), luma(sr)
     ssim = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
     with np.errstate(divide="ignore"):  # equal images: infinite
         psnr_y, psnr_rgb = (peak_signal_noise_ratio(a, b, data_range=255) for a, b in ((hr_y, sr_y), (hr, sr)))
