@@ -34,6 +34,8 @@ def main() -> int:
         return 1
     publish(clean(notebook), target, options.notebook, options.name)
     note_time("@".join(filter(None, (options.notebook, options.name))), time.perf_counter() - started)
+    if options.notebook == "05_report":
+        draw_times()
     return 0
 
 
@@ -130,6 +132,19 @@ def note_time(stage: str, seconds: float) -> None:
     times = dict(line.split(",") for line in lines)
     times[stage] = f"{seconds:.1f}"
     write_text(path, "stage,seconds\n" + "".join(f"{key},{times[key]}\n" for key in sorted(times)))
+
+
+def draw_times() -> None:
+    """The picture of all wall times, which the report shows without containing it."""
+    import pandas as pd
+
+    from srstudy.figures import save_figure, timing_bars
+
+    times = pd.read_csv(ROOT / "reports" / "timings.csv")
+    minutes = times.seconds.sum() / 60
+    save_figure(
+        timing_bars(times, f"wall time of each stage, {minutes:.1f} minutes in all"), ROOT / "reports" / "timings.svg"
+    )
 
 
 if __name__ == "__main__":

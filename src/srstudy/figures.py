@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -108,25 +109,10 @@ def interval_bars(table: pd.DataFrame, measures: Sequence[str], baseline: str, t
     `table`: columns run, measure, value, low, high.
     """
     runs = list(dict.fromkeys(table.run))
-    figure, axes = plt.subplots(
-        1, len(measures), figsize=(3.1 * len(measures), 0.3 * len(runs) + 1.3), sharey=True, squeeze=False
-    )
+    figure, axes = plt.subplots(1, len(measures), figsize=(3.1 * len(measures), 0.3 * len(runs) + 1.3), squeeze=False)
     for axis, measure in zip(axes[0], measures):
         rows = table[table.measure == measure].set_index("run").loc[runs]
-        axis.errorbar(
-            rows.value,
-            range(len(runs)),
-            xerr=[rows.value - rows.low, rows.high - rows.value],
-            fmt="o",
-            color=PLAIN,
-            markersize=4,
-            capsize=2,
-        )
-        axis.axvline(rows.value[baseline], color=HIGHLIGHT, linestyle="--", linewidth=1)
-        axis.set_title(_label(measure), fontsize=9)
-        axis.tick_params(labelsize=7.5)
-    axes[0, 0].set_yticks(range(len(runs)), runs)
-    axes[0, 0].invert_yaxis()
+        _draw_intervals(axis, rows, runs, rows.value[baseline], measure)
     return _titled(figure, title)
 
 
@@ -135,24 +121,22 @@ def effect_bars(table: pd.DataFrame, measures: Sequence[str], title: str) -> Fig
 
     `table`: columns factor, measure, value, low, high.
     """
-    figure, axes = plt.subplots(1, len(measures), figsize=(3.1 * len(measures), 1.9), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(measures), figsize=(3.1 * len(measures), 1.9), squeeze=False)
     for axis, measure in zip(axes[0], measures):
         rows = table[table.measure == measure]
-        axis.errorbar(
-            rows.value,
-            range(len(rows)),
-            xerr=[rows.value - rows.low, rows.high - rows.value],
-            fmt="o",
-            color=PLAIN,
-            markersize=4,
-            capsize=2,
-        )
-        axis.axvline(0, color=HIGHLIGHT, linestyle="--", linewidth=1)
-        axis.set_yticks(range(len(rows)), rows.factor)
-        axis.set_ylim(len(rows) - 0.5, -0.5)
-        axis.set_title(_label(measure), fontsize=9)
-        axis.tick_params(labelsize=7.5)
+        _draw_intervals(axis, rows, list(rows.factor), 0, measure)
     return _titled(figure, title)
+
+
+def _draw_intervals(axis: Axes, rows: pd.DataFrame, names: list[str], line: float, measure: str) -> None:
+    error = [rows.value - rows.low, rows.high - rows.value]
+    axis.errorbar(rows.value, range(len(rows)), xerr=error, fmt="o", color=PLAIN, markersize=4, capsize=2)
+    axis.axvline(line, color=HIGHLIGHT, linestyle="--", linewidth=1)
+    axis.set_yticks(range(len(names)), names if axis.get_subplotspec().is_first_col() else [])
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    label, direction = MEASURES[measure]
+    axis.set_title(label + {1: " ↑", -1: " ↓", 0: ""}[direction], fontsize=9)
+    axis.tick_params(labelsize=7.5)
 
 
 def timing_bars(table: pd.DataFrame, title: str) -> Figure:
@@ -171,11 +155,6 @@ def save_figure(figure: Figure, path: str | Path) -> None:
         metadata = {"Date": None} if temporary.suffix == ".svg" else None
         with plt.rc_context({"svg.hashsalt": "srstudy"}):
             figure.savefig(temporary, dpi=110, metadata=metadata)
-
-
-def _label(measure: str) -> str:
-    name, direction = MEASURES[measure]
-    return name + {1: " ↑", -1: " ↓", 0: ""}[direction]
 
 
 def _titled(figure: Figure, title: str) -> Figure:

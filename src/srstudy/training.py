@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -75,14 +76,15 @@ def train(
     with the same weights; the folder is removed at the end. Raises StudyError when a loss is no longer finite.
     """
     players = make_players(recipe, 4 * (recipe.crop or tiles.lr.shape[1]), steps, warm_start)
-    step = make_step(recipe, players)
+    read = partial(batches, tiles, seed, recipe.batch_size, stop=steps, crop=recipe.crop, flips=recipe.flips)
+    # Traced before a checkpoint is read, so that a resumed process builds the very graph of an uninterrupted one.
+    step = make_step(recipe, players).get_concrete_function(*read(start=0).element_spec)
     folder = Path(checkpoints) / _fingerprint(recipe, tiles, steps, seed, warm_start)
     progress = _Progress(players, folder)
     row_steps = max(1, steps // LOG_ROWS)
-    data = batches(tiles, seed, recipe.batch_size, progress.step, steps, recipe.crop, recipe.flips)
     with tqdm(total=steps, initial=progress.step, unit="step", desc="training", mininterval=2, file=sys.stderr) as bar:
         sums: dict[str, float] = {}
-        for number, (lr, hr) in enumerate(data, progress.step + 1):
+        for number, (lr, hr) in enumerate(read(start=progress.step), progress.step + 1):
             for name, value in step(lr, hr).items():
                 sums[name] = sums.get(name, 0.0) + float(value)
             bar.update()
