@@ -8,6 +8,9 @@ from urllib.parse import unquote
 
 import pytest
 
+from srstudy.config import load_study
+from srstudy.report import load_scores
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("docs", "data", "benchmarks")
 DOCUMENTS = [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.md")))]
@@ -76,3 +79,14 @@ def test_no_document_names_a_package_index(path):
 @pytest.mark.parametrize("path", [*DOCUMENTS, *SOURCES], ids=name)
 def test_nothing_is_marked_as_unfinished(path):
     assert not re.search(r"\b(?:TODO|FIXME|XXX|TBD)\b", path.read_text(encoding="utf-8"))
+
+
+def test_the_readmes_result_table_is_the_reports(root):
+    study = load_study("sample", root)
+    means = load_scores(study).groupby("method").mean(numeric_only=True)
+    rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in (root / "README.md").read_text("utf-8").splitlines()]
+    shown = {row[0]: row[1:] for row in rows if row[0] in means.index}
+    assert set(shown) == set(means.index)
+    for name, values in shown.items():
+        row = means.loc[name]
+        assert values == [f"{row.psnr_y:.2f}", f"{row.ssim_y:.3f}", f"{row.perceptual:.3f}", f"{row.delta_e:.2f}"], name
