@@ -33,7 +33,8 @@ def score_table(study):
         for measure in ("shift_a", "shift_b"):
             level[measure] -= level[measure].mean()
         rows = []
-        for method in [*study.variants, HALF, "bicubic"]:
+        other = [study.evaluation.other_name(name) for name in ("5k-32-biased", HALF)]
+        for method in [*study.variants, HALF, *other, "bicubic"]:
             change = changes.get(method, {})
             noise = {measure: random.normal(0, 0.01, len(PHOTOS)) for measure in MEASURES}
             table = {measure: level[measure] + noise[measure] + change.get(measure, 0) for measure in MEASURES}
@@ -51,23 +52,29 @@ def verdicts(study, scores: pd.DataFrame, claim: str) -> list[str]:
 
 def test_biased_data_that_tint_all_photographs_support_c1(study, score_table):
     scores = score_table({"5k-32-biased": {"shift_b": -6, "delta_e": 3}})
-    assert verdicts(study, scores, "C1") == ["supported", "supported"]
+    assert verdicts(study, scores, "C1")[:2] == ["supported", "supported"]
 
 
 def test_a_tint_of_the_curated_run_instead_contradicts_c1(study, score_table):
     scores = score_table({HALF: {"shift_b": -6, "delta_e": 3}})
-    assert verdicts(study, scores, "C1") == ["not supported", "not supported"]
+    assert verdicts(study, scores, "C1")[:2] == ["not supported", "not supported"]
 
 
 def test_c1_compares_runs_of_equally_many_epochs(study, score_table):
     scores = score_table({"5k-32-biased": {"shift_b": -6, "delta_e": 3}, HALF: {"shift_b": -9, "delta_e": 4}})
-    assert verdicts(study, scores, "C1") == ["not supported", "not supported"]  # whatever 5k-32-plain did later
+    assert verdicts(study, scores, "C1")[:2] == ["not supported", "not supported"]  # whatever 5k-32-plain did later
+
+
+def test_c1_is_judged_under_both_readings_of_batch_norm(study, score_table):
+    scores = score_table({study.evaluation.other_name("5k-32-biased"): {"shift_a": 5}})
+    assert verdicts(study, scores, "C1")[2] == "supported"
+    assert verdicts(study, scores, "C1")[0] != "supported"
 
 
 def test_shifts_that_differ_from_photo_to_photo_are_no_bias(study, score_table):
     alternating = np.resize([8, -8], len(PHOTOS))
     scores = score_table({"5k-32-biased": {"shift_b": alternating, "delta_e": 3}})
-    assert verdicts(study, scores, "C1") != ["supported", "supported"]
+    assert verdicts(study, scores, "C1")[:2] != ["supported", "supported"]
 
 
 def test_augmentation_that_harms_in_every_way_supports_c2(study, score_table):

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from srstudy.config import load_study
-from srstudy.report import load_scores
+from srstudy.report import by_reading, load_scores
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("docs", "data", "benchmarks")
@@ -83,7 +83,7 @@ def test_nothing_is_marked_as_unfinished(path):
 
 def test_the_readmes_result_table_is_the_reports(root):
     study = load_study("sample", root)
-    means = load_scores(study).groupby("method").mean(numeric_only=True)
+    means = by_reading(study, load_scores(study))[0].groupby("method").mean(numeric_only=True)
     rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in (root / "README.md").read_text("utf-8").splitlines()]
     shown = {row[0]: row[1:] for row in rows if row[0] in means.index}
     assert set(shown) == set(means.index)

