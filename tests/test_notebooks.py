@@ -37,7 +37,7 @@ def test_the_study_is_five_notebooks():
 
 
 def test_it_is_valid(notebook):
-    nbformat.validate(notebook)
+    assert list(nbformat.validator.iter_validate(notebook)) == []
 
 
 def test_it_is_stripped(notebook):
