@@ -13,7 +13,9 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,12 +45,12 @@ def execute(path: Path, parameters: dict[str, str]):
     """The executed notebook, or None after a StudyError, which is printed in one line."""
     import papermill
 
-    with tempfile.TemporaryDirectory() as folder:
+    with without_chatter(), tempfile.TemporaryDirectory() as folder:
         isolate_kernel(Path(folder))
         try:
             return papermill.execute_notebook(
                 str(path), str(Path(folder) / path.name), parameters=parameters, cwd=str(path.parent),
-                progress_bar=False, stderr_file=WithoutChatter(), autosave_cell_every=0,
+                progress_bar=False, stderr_file=sys.stderr, autosave_cell_every=0,
             )  # fmt: skip
         except papermill.PapermillExecutionError as error:
             if error.ename != "StudyError":
@@ -57,24 +59,40 @@ def execute(path: Path, parameters: dict[str, str]):
             return None
 
 
-class WithoutChatter:
-    """Passes a kernel's progress on to this terminal, without TensorFlow's notes about drivers that are not there."""
+@contextmanager
+def without_chatter():
+    """Keep TensorFlow's notes about drivers that are not there off the terminal, and pass everything else on.
 
-    def write(self, text: str) -> None:
-        for line in text.splitlines(keepends=True):
-            if not re.match(r"WARNING: All log messages before absl|[IWE]\d{4} \d\d:", line):
-                sys.stderr.write(line)
+    A pipe takes the place of this process's stderr, because the kernel inherits it and writes there itself.
+    """
+    terminal = os.dup(2)
+    reader, writer = os.pipe()
+    os.dup2(writer, 2)
+    os.close(writer)
 
-    def flush(self) -> None:
+    def pass_on():
+        with os.fdopen(reader, encoding="utf-8", errors="replace", newline="") as lines:
+            for line in lines:
+                if not re.match(r"WARNING: All log messages before absl|[IWE]\d{4} \d\d:", line):
+                    os.write(terminal, line.encode())
+
+    passing = threading.Thread(target=pass_on, daemon=True)
+    passing.start()
+    try:
+        yield
+    finally:
         sys.stderr.flush()
+        os.dup2(terminal, 2)
+        passing.join(timeout=5)
 
 
 def isolate_kernel(folder: Path) -> None:
-    """Keep the user's own IPython start-up files, and the kernel's chatter, out of the reports."""
+    """Keep the user's own IPython start-up files, the kernel's chatter and chance out of the reports."""
     profile = folder / "profile_default"
     profile.mkdir()
     (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\n", encoding="utf-8")
     os.environ.update(IPYTHONDIR=str(folder), PYDEVD_DISABLE_FILE_VALIDATION="1", TF_CPP_MIN_LOG_LEVEL="3")
+    os.environ["PYTHONHASHSEED"] = "0"  # the order of a set is then no difference between equal runs
 
 
 def clean(notebook):

@@ -4,8 +4,9 @@ import pytest
 import tensorflow as tf
 
 from srstudy.errors import StudyError
+from srstudy.evaluation import perceptual_distance
 from srstudy.losses import content_loss
-from srstudy.perceptual import feature_network, features, perceptual_distance
+from srstudy.perceptual import feature_network, features
 
 
 def batch(photo, side=64):

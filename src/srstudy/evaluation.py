@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 from tqdm import tqdm
 
 from srstudy.config import Study
@@ -15,11 +16,12 @@ from srstudy.enhance import enhancer, has_batch_norm
 from srstudy.errors import StudyError
 from srstudy.images import list_images, read_rgb, write_png
 from srstudy.manifest import open_manifest, usable
-from srstudy.metrics import colour, fidelity, sharpness
+from srstudy.metrics import colour, fidelity, inner, sharpness
 from srstudy.networks import load_model
-from srstudy.perceptual import perceptual_distance
+from srstudy.perceptual import feature_network, features
 
 BICUBIC = "bicubic"
+DISTANCE_LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
 
 
 def test_images(study: Study, test_set: str | Path | None = None) -> dict[str, np.ndarray]:
@@ -102,6 +104,25 @@ def scorer(network: str) -> Callable[[np.ndarray, Sequence[np.ndarray]], list[di
         ]
 
     return score
+
+
+def perceptual_distance(network: str) -> Callable[[np.ndarray, Sequence[np.ndarray]], list[float]]:
+    """Distance in VGG feature space, as a function (hr, [sr, ...]) -> [float, ...]; 0 for equal images.
+
+    LPIPS without its learned weights (Zhang et al. 2018, arXiv:1801.03924): at five depths, features are brought to
+    unit length over channels; squared differences are summed over channels, averaged over places, then over depths.
+    A figure is only comparable with others from the same `network`, whose name it carries.
+    """
+    vgg = feature_network(network, DISTANCE_LAYERS)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
+    def distances(images: tf.Tensor) -> tf.Tensor:
+        depths = features(vgg, tf.cast(images, tf.float32) / 127.5 - 1.0)
+        units = [maps / (tf.norm(maps, axis=-1, keepdims=True) + 1e-10) for maps in depths]
+        at_depths = [tf.reduce_sum(tf.square(maps[1:] - maps[:1]), axis=-1) for maps in units]
+        return tf.reduce_mean([tf.reduce_mean(places, axis=(1, 2)) for places in at_depths], axis=0)
+
+    return lambda hr, srs: distances(np.stack([inner(image) for image in (hr, *srs)])).numpy().tolist()
 
 
 def captions(scores: pd.DataFrame, photo: str) -> dict[str, str]:

