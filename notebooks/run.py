@@ -1,13 +1,15 @@
 """Run one notebook as a stage: `python notebooks/run.py 03_train [--name 5k-32-plain] [-p key value ...]`.
 
 The executed notebook and its HTML land in `reports/`, cleaned of everything that differs between equal runs; wall
-times go to `reports/timings.csv`. Progress is shown live. A StudyError inside the notebook ends in one line and exit
-code 1.
+times go to `reports/timings.csv`. Progress is shown live. A StudyError, a full disk or a kernel that dies ends in one
+line and exit code 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import errno
 import html
 import os
 import re
@@ -18,8 +20,16 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from srstudy.config import Study, load_study
+from srstudy.errors import StudyError
+from srstudy.schema import pick
+
 ROOT = Path(__file__).resolve().parent.parent
 KEEP_METADATA = {"tags"}
+# TensorFlow's information and warnings, which it writes before it reads its own setting not to.
+CHATTER = re.compile(
+    r"(?:WARNING: All log messages before absl|[IW]\d{4} [\d:.]+ +\d+ |^To enable the following instr).*\n?"
+)
 
 
 def main() -> int:
@@ -29,39 +39,78 @@ def main() -> int:
     parser.add_argument("--name", help="one of several runs of this notebook; names its report")
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), dest="parameters")
     options = parser.parse_args()
-    target = ROOT / "reports" / options.notebook / options.name if options.name else ROOT / "reports" / options.notebook
-    started = time.perf_counter()
-    notebook = execute(ROOT / "notebooks" / f"{options.notebook}.ipynb", dict(options.parameters))
-    if notebook is None:
+    try:
+        run(options.notebook, options.name, dict(options.parameters))
+    except StudyError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
-    publish(clean(notebook), target, options.notebook, options.name)
-    note_time("@".join(filter(None, (options.notebook, options.name))), time.perf_counter() - started)
-    if options.notebook == "05_report":
-        draw_times()
     return 0
 
 
-def execute(path: Path, parameters: dict[str, str]):
-    """The executed notebook, or None after a StudyError, which is printed in one line."""
+def run(title: str, name: str | None, parameters: dict[str, str]) -> None:
+    """Execute one notebook and write its reports. Raises StudyError for whatever the user can mend."""
+    path = find(title, parameters)
+    study = load_study(parameters.get("profile"), ROOT) if (ROOT / "params.yaml").is_file() else None
+    started = time.perf_counter()
+    notebook = execute(path, parameters)
+    publish(clean(notebook), ROOT / "reports" / title / name if name else ROOT / "reports" / title, title, name)
+    note_time("@".join(filter(None, (title, name))), time.perf_counter() - started, study)
+    if title == "05_report":
+        draw_times()
+
+
+def find(title: str, parameters: dict[str, str]) -> Path:
+    """The notebook's path. Raises StudyError if there is none of that name, or it has no such parameter."""
+    path = pick({path.stem: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}, title, "notebooks")
     import papermill
 
-    with without_chatter(), tempfile.TemporaryDirectory() as folder:
+    known = papermill.inspect_notebook(str(path))
+    for key in parameters:  # papermill itself would only warn, and run with the default
+        pick(known, key, f"{path.name}, parameters")
+    return path
+
+
+def execute(path: Path, parameters: dict[str, str]):
+    """The executed notebook. Raises StudyError for one raised inside it, a full disk, a kernel that dies."""
+    import papermill
+
+    with in_one_sentence(path.name), without_chatter(), tempfile.TemporaryDirectory() as folder:
         isolate_kernel(Path(folder))
-        try:
-            return papermill.execute_notebook(
-                str(path), str(Path(folder) / path.name), parameters=parameters, cwd=str(path.parent),
-                progress_bar=False, stderr_file=sys.stderr, autosave_cell_every=0,
-            )  # fmt: skip
-        except papermill.PapermillExecutionError as error:
-            if error.ename != "StudyError":
-                raise
-            print(f"error: {' '.join(error.evalue.split())}", file=sys.stderr)
-            return None
+        return papermill.execute_notebook(
+            str(path), str(Path(folder) / path.name), parameters=parameters, cwd=str(path.parent),
+            progress_bar=False, stderr_file=sys.stderr, autosave_cell_every=0,
+        )  # fmt: skip
+
+
+@contextmanager
+def in_one_sentence(name: str):
+    """Make a StudyError of what ends the notebook `name` and is no fault of its code; other errors pass."""
+    from nbclient.exceptions import DeadKernelError
+    from papermill import PapermillExecutionError
+
+    try:
+        yield
+    except PapermillExecutionError as error:
+        if error.ename != "StudyError":
+            raise
+        raise StudyError(error.evalue) from error
+    except DeadKernelError as error:
+        raise StudyError(
+            f"{name}: its kernel died, probably because memory ran out; close other programs or choose a smaller "
+            "profile, then run it again."
+        ) from error
+    except OSError as error:
+        # On a disk without a byte left, Python finds no folder for temporary files to begin with.
+        if error.errno != errno.ENOSPC and "No usable temporary directory" not in str(error):
+            raise
+        raise StudyError(
+            f"{name}: the disk for temporary files is full; free some space or set TMPDIR to a folder that has some."
+        ) from error
 
 
 @contextmanager
 def without_chatter():
-    """Keep TensorFlow's notes about drivers that are not there off the terminal, and pass everything else on.
+    """Keep TensorFlow's notes off the terminal, and pass everything else on.
 
     A pipe takes the place of this process's stderr, because the kernel inherits it and writes there itself.
     """
@@ -73,8 +122,7 @@ def without_chatter():
     def pass_on():
         with os.fdopen(reader, encoding="utf-8", errors="replace", newline="") as lines:
             for line in lines:
-                if not re.match(r"WARNING: All log messages before absl|[IWE]\d{4} \d\d:", line):
-                    os.write(terminal, line.encode())
+                os.write(terminal, CHATTER.sub("", line).encode())
 
     passing = threading.Thread(target=pass_on, daemon=True)
     passing.start()
@@ -109,7 +157,9 @@ def clean(notebook):
             cell["outputs"] = [output for output in cell.outputs if output.get("name") != "stderr"]
             for output in cell["outputs"]:
                 if "image/png" in output.get("data", {}):  # the text that a reader who can't see it is given
-                    output["metadata"]["image/png"] = {"alt": f"Figure: {heading}"}
+                    text = output["data"].get("text/plain", "")  # the study's figures give their title
+                    alt = text if text.startswith("Figure: ") else f"Figure: {heading}"
+                    output["metadata"]["image/png"] = {"alt": alt}
     return notebook
 
 
@@ -141,15 +191,26 @@ def page(notebook, title: str) -> str:
     )
 
 
-def note_time(stage: str, seconds: float) -> None:
-    """Put the stage's wall time into `reports/timings.csv`, in place of an older one."""
-    from srstudy.files import write_text
+def note_time(stage: str, seconds: float, study: Study | None) -> None:
+    """Put the stage's wall time into `reports/timings.csv`, in place of an older one.
+
+    Only times under the profile of `study`, and of variants that it has, stay in the file. None: a project without
+    params.yaml.
+    """
+    import pandas as pd
+
+    from srstudy.files import write_csv
 
     path = ROOT / "reports" / "timings.csv"
-    lines = path.read_text(encoding="utf-8").splitlines()[1:] if path.is_file() else []
-    times = dict(line.split(",") for line in lines)
+    profile = study.profile_name if study else ""
+    rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else []
+    times = {row["stage"]: row["seconds"] for row in rows if row.get("profile") == profile}
     times[stage] = f"{seconds:.1f}"
-    write_text(path, "stage,seconds\n" + "".join(f"{key},{times[key]}\n" for key in sorted(times)))
+    if study:
+        names = {"", *study.variants, *(f"pretrain-{name}" for name in study.pretrain)}
+        times = {key: value for key, value in times.items() if key.partition("@")[2] in names}
+    table = [(profile, key, times[key]) for key in sorted(times)]
+    write_csv(path, pd.DataFrame(table, columns=["profile", "stage", "seconds"]))
 
 
 def draw_times() -> None:
@@ -158,11 +219,9 @@ def draw_times() -> None:
 
     from srstudy.figures import save_figure, timing_bars
 
-    times = pd.read_csv(ROOT / "reports" / "timings.csv")
-    minutes = times.seconds.sum() / 60
-    save_figure(
-        timing_bars(times, f"wall time of each stage, {minutes:.1f} minutes in all"), ROOT / "reports" / "timings.svg"
-    )
+    times = pd.read_csv(ROOT / "reports" / "timings.csv", keep_default_na=False)
+    title = f"wall time of each stage, {times.seconds.sum() / 60:.1f} minutes in all ({times.profile[0]} profile)"
+    save_figure(timing_bars(times, title), ROOT / "reports" / "timings.svg")
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def test_a_missing_key_is_named_with_its_place(tiny_study, key):
         ("recipes.srgan.crop", "24", "int"),
         ("data.flat_std", "8.0", "float"),
         ("profiles.sample.images.5k", 24.5, "int"),
-        ("profiles.sample.note", 1, "str"),
+        ("sets.biased-5k-32.selection", 1, "str"),
         ("variants.5k-32-plain.epochs", None, "float"),
     ],
 )
@@ -302,3 +302,32 @@ def test_a_warm_start_without_steps_is_refused(tiny_study):
     tiny_study.drop("pretrain.srgan.steps")
     with pytest.raises(StudyError, match="'steps' is missing"):
         tiny_study.load()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("variants.5k-32-plain.snapshot", 30, r"variants\.5k-32-plain\.snapshot: .* at most 20"),
+        ("recipes.srgan.ema", 1.5, r"recipes\.srgan\.ema: expected a number from 0 to 1"),
+        ("profiles.sample.selections.biased.share", 20, r"selections\.biased\.share: expected a number from 0 to 1"),
+        ("recipes.srgan.content", None, r"recipes\.srgan: loss_weights\.content is not 0, but .* 'content'"),
+        (
+            "pretrain.srgan.loss_weights",
+            {"content": 0.0, "adversarial": 0.0, "pixel": 0.0},
+            r"pretrain\.srgan\.loss_weights: all are 0",
+        ),
+    ],
+)
+def test_settings_that_would_fail_hours_later_are_refused_at_once(tiny_study, key, value, message):
+    tiny_study.set(key, value)
+    if key == "recipes.srgan.content":
+        for profile in tiny_study.params["profiles"].values():
+            profile["recipes"]["srgan"].pop("content", None)
+    with pytest.raises(StudyError, match=message):
+        tiny_study.load()
+
+
+def test_titles_say_the_profile_and_what_its_names_of_counts_mean(tiny_study):
+    tiny_study.set("profiles.sample.images.5k", 30)
+    assert tiny_study.load().note == "sample profile: 5k = 30, 10k = 48 images"
+    assert tiny_study.load("paper").note == "paper profile: 5k = 5,000, 10k = 10,000 images"

@@ -22,7 +22,7 @@ def levels(sr):
 def test_moving_statistics_are_what_keras_predicts_with(generator, photo):
     lr = photo[:12, :16]
     expected = levels(generator.predict(lr[None] / 127.5 - 1.0, verbose=0)[0])
-    assert np.abs(enhancer(generator)(lr).astype(int) - expected).max() <= 1
+    assert np.abs(enhancer(generator, "moving")(lr).astype(int) - expected).max() <= 1
 
 
 def test_image_statistics_are_those_of_a_training_step(generator, photo):
@@ -48,6 +48,6 @@ def test_only_generators_with_batch_norm_have_two_readings(generator):
 
 
 def test_any_size_becomes_four_times_as_large(photo):
-    enhance = enhancer(residual_generator(4, 1))
+    enhance = enhancer(residual_generator(4, 1), "moving")
     for height, width in ((7, 9), (16, 16)):
         assert enhance(photo[:height, :width]).shape == (4 * height, 4 * width, 3)

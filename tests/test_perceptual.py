@@ -70,6 +70,61 @@ def test_a_layer_that_the_weight_file_lacks_is_named(tmp_path):
         feature_network("vgg19", ("block1_conv2",), str(tmp_path / "part.npz"))
 
 
+def weight_file(path, **arrays):
+    """The weights of block1_conv1, with `arrays` in place of some of them; None leaves one out."""
+    whole = {"kernel": np.zeros((3, 3, 3, 64)), "bias": np.zeros(64), **arrays}
+    np.savez(path, **{f"block1_conv1/{name}": array for name, array in whole.items() if array is not None})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"bias": None}, "holds no 'block1_conv1/bias'"),
+        ({"kernel": np.zeros((3, 3, 1, 64))}, r"'block1_conv1/kernel' has shape \(3, 3, 1, 64\), not \(3, 3, 3, 64\)"),
+        ({"bias": np.zeros(1)}, "'block1_conv1/bias' has shape"),
+        ({"bias": np.full(64, "zero")}, "can't be read as an .npz"),
+        ({"bias": np.full(64, None)}, "can't be read as an .npz"),
+    ],
+)
+def test_a_weight_file_that_does_not_fit_is_named(arrays, said, tmp_path):
+    path = weight_file(tmp_path / "odd.npz", **arrays)
+    with pytest.raises(StudyError, match=rf"odd\.npz: .*{said}|odd\.npz: {said}"):
+        feature_network("vgg19", ("block1_conv1",), str(path))
+
+
+def cut_short(content):
+    return content[: len(content) // 2]
+
+
+def with_a_flipped_bit(content):
+    return content[:1000] + bytes([content[1000] ^ 1]) + content[1001:]
+
+
+@pytest.mark.parametrize("damage", [cut_short, with_a_flipped_bit, lambda content: b"", lambda content: b"<html>"])
+def test_a_damaged_weight_file_is_named(damage, tmp_path):
+    path = weight_file(tmp_path / "whole.npz")
+    feature_network("vgg19", ("block1_conv1",), str(path))
+    (tmp_path / "damaged.npz").write_bytes(damage(path.read_bytes()))
+    with pytest.raises(StudyError, match=r"damaged\.npz: can't be read"):
+        feature_network("vgg19", ("block1_conv1",), str(tmp_path / "damaged.npz"))
+
+
+def test_an_npy_is_not_taken_for_an_npz(tmp_path):
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with pytest.raises(StudyError, match=r"one\.npy: can't be read as an \.npz"):
+        feature_network("vgg19", ("block1_conv1",), str(tmp_path / "one.npy"))
+
+
+def test_weights_of_every_layer_fit_the_shapes_that_a_file_must_have(tmp_path):
+    reference = keras.applications.VGG19(weights=None, include_top=False)
+    weights = {layer.name: layer.get_weights() for layer in reference.layers if layer.get_weights()}
+    kernels = {f"{name}/kernel": kernel for name, (kernel, _) in weights.items()}
+    np.savez(tmp_path / "whole.npz", **kernels, **{f"{name}/bias": bias for name, (_, bias) in weights.items()})
+    network = feature_network("vgg19", ("block5_conv4",), str(tmp_path / "whole.npz"))
+    np.testing.assert_array_equal(network.get_layer("block5_conv4").get_weights()[0], kernels["block5_conv4/kernel"])
+
+
 def test_content_loss_is_the_mean_squared_difference_of_scaled_features(photo):
     network = feature_network("hed-vgg16", ("block1_conv1",))
     hr, sr = batch(photo), batch(photo[64:])
@@ -86,7 +141,7 @@ def test_content_loss_is_the_mean_squared_difference_of_scaled_features(photo):
 def test_the_perceptual_distance_is_zero_for_equal_images_and_grows_with_blur(photo):
     from scipy.ndimage import gaussian_filter
 
-    distance = perceptual_distance("hed-vgg16")
+    distance = perceptual_distance()
     soft, softer = (gaussian_filter(photo, (sigma, sigma, 0)) for sigma in (1, 3))
     same, near, far = distance(photo, [photo, soft, softer])
     assert same == pytest.approx(0, abs=1e-6)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from srstudy.errors import StudyError
 
 ROOT = Path(__file__).resolve().parents[1]
 DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -115,13 +119,87 @@ def test_every_picture_on_a_page_has_a_text_that_says_something(run, executed):
         assert image["alt"] != "No description has been provided for this image"
 
 
-def test_a_stage_s_time_takes_the_place_of_its_older_one(run, tmp_path, monkeypatch):
+@pytest.fixture
+def timings(run, tmp_path, monkeypatch):
+    """The lines of timings.csv, when called; `run` works in a folder of its own."""
     monkeypatch.setattr(run, "ROOT", tmp_path)
-    run.note_time("train@b", 12.34)
-    run.note_time("data", 1)
-    run.note_time("train@b", 5)
-    table = (tmp_path / "reports" / "timings.csv").read_text(encoding="utf-8")
-    assert table == "stage,seconds\ndata,1.0\ntrain@b,5.0\n"
+    return lambda: (tmp_path / "reports" / "timings.csv").read_text(encoding="utf-8").splitlines()
+
+
+def test_a_stage_s_time_takes_the_place_of_its_older_one(run, timings):
+    run.note_time("train@b", 12.34, None)
+    run.note_time("data", 1, None)
+    run.note_time("train@b", 5, None)
+    assert timings() == ["profile,stage,seconds", ",data,1.0", ",train@b,5.0"]
+
+
+def test_times_of_another_profile_are_dropped(run, timings, study):
+    run.note_time("01_data", 900, replace(study, profile_name="paper"))
+    run.note_time("03_train@recommended", 2, study)
+    run.note_time("03_train@pretrain-srgan", 3, study)
+    assert timings()[1:] == ["sample,03_train@pretrain-srgan,3.0", "sample,03_train@recommended,2.0"]
+
+
+def test_times_of_a_variant_that_is_no_more_are_dropped(run, timings, study):
+    run.note_time("03_train@recommended", 2, study)
+    run.note_time("01_data", 1, replace(study, variants={}))
+    assert timings()[1:] == ["sample,01_data,1.0"]
+
+
+def test_times_from_before_the_profile_was_noted_are_dropped(run, timings, study, tmp_path):
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "timings.csv").write_text("stage,seconds\n02_prepare,9.7\n", encoding="utf-8")
+    run.note_time("01_data", 1, study)
+    assert timings()[1:] == ["sample,01_data,1.0"]
+
+
+def test_the_picture_of_the_times_names_the_profile(run, timings, study, tmp_path):
+    run.note_time("01_data", 30, study)
+    run.note_time("02_prepare", 60, study)
+    run.draw_times()
+    picture = (tmp_path / "reports" / "timings.svg").read_text(encoding="utf-8")
+    assert "1.5 minutes in all (sample profile)" in picture
+
+
+ABSL = "0000 00:00:1795367070.643859    8315 "
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+        f"I{ABSL}cudart_stub.cc:31] Could not find cuda drivers on your machine, GPU will not be used.",
+        f"W{ABSL}computation_placer.cc:177] computation placer already registered.",
+    ],
+)
+def test_tensorflow_s_chatter_is_kept_off_the_terminal(run, line):
+    assert run.CHATTER.sub("", line + "\n") == ""
+    assert run.CHATTER.sub("", " 50%|##  |" + line + "\n") == " 50%|##  |"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"E{ABSL}cuda_platform.cc:52] failed call to cuInit: CUDA_ERROR_NO_DEVICE: no CUDA-capable device is detected",
+        "Epoch 3: 100%|####| 24/24",
+        "I am a line of the notebook's",
+        "",
+    ],
+)
+def test_everything_else_is_seen(run, line):
+    assert run.CHATTER.sub("", line + "\n") == line + "\n"
+
+
+def test_stderr_reaches_the_terminal_without_the_chatter(run, capfd):
+    with run.without_chatter():
+        os.write(2, f"I{ABSL}port.cc:153] oneDNN\n 50%|##\rE{ABSL}a.cc:1] out of memory\nhalf".encode())
+    assert capfd.readouterr().err == f" 50%|##\rE{ABSL}a.cc:1] out of memory\nhalf"
+
+
+def test_the_kernel_is_asked_for_tensorflow_s_warnings(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(run.os, "environ", {})
+    run.isolate_kernel(tmp_path)
+    assert int(run.os.environ["TF_CPP_MIN_LOG_LEVEL"]) <= 1
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +209,7 @@ def project(tmp_path_factory) -> Path:
     (folder / "notebooks").mkdir()
     for name in ("run.py", "page.css"):
         shutil.copy(ROOT / "notebooks" / name, folder / "notebooks")
-    parameters = new_code_cell('name = "nobody"  # whom to greet\nmissing = ""  # a file to miss')
+    parameters = new_code_cell('name = "nobody"  # whom to greet\nmissing = ""  # a file to miss\ndie = ""  # how')
     parameters.metadata = {"tags": ["parameters"]}
     cells = [
         new_markdown_cell("# Tiny"),
@@ -142,6 +220,14 @@ def project(tmp_path_factory) -> Path:
             'if missing:\n    raise StudyError(f"{missing}: not there; make it first.")'
         ),
         new_code_cell("import pandas as pd\npd.DataFrame({'a': [name]})"),
+        new_markdown_cell("## Losses"),
+        new_code_cell(
+            "from srstudy.figures import loss_curves\n"
+            "losses = pd.DataFrame({'step': [1, 2], 'content': [2.0, 1.0]})\n"
+            "display(loss_curves(losses, 'losses of \"plain\" <1>'))\n"
+            "loss_curves(losses, 'losses of the other')"
+        ),
+        new_code_cell("import os\nif die:\n    os._exit(9)"),
     ]
     notebook = new_notebook(cells=cells)
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -149,11 +235,11 @@ def project(tmp_path_factory) -> Path:
     return folder
 
 
-def call(project: Path, *arguments: str) -> subprocess.CompletedProcess:
+def call(project: Path, *arguments: str, notebook: str = "tiny") -> subprocess.CompletedProcess:
     """Run the script as a stage does."""
     paths = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    command = [sys.executable, str(project / "notebooks" / "run.py"), "tiny", *arguments]
+    command = [sys.executable, str(project / "notebooks" / "run.py"), notebook, *arguments]
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment, timeout=300)
 
 
@@ -180,7 +266,12 @@ def test_a_run_leaves_the_notebook_and_its_page_under_its_name(first_run, projec
     assert b"hello world" in left["tiny/one.html"]
     assert "half way" in done.stderr
     assert b"half way" not in left["tiny/one.ipynb"].replace(b'print(\\"half way\\"', b"")
-    assert (project / "reports" / "timings.csv").read_text().startswith("stage,seconds\ntiny@one,")
+    assert (project / "reports" / "timings.csv").read_text().startswith("profile,stage,seconds\n,tiny@one,")
+
+
+def test_pictures_go_by_their_titles(first_run):
+    images = Page(first_run[1]["tiny/one.html"].decode()).all("img")
+    assert [image["alt"] for image in images] == ['Figure: losses of "plain" <1>', "Figure: losses of the other"]
 
 
 def test_equal_runs_give_equal_bytes(first_run, project):
@@ -190,9 +281,60 @@ def test_equal_runs_give_equal_bytes(first_run, project):
 
 def test_a_study_error_is_one_line_and_leaves_the_older_report(first_run, project):
     done = call(project, "--name", "one", "-p", "missing", "model.keras")
+    assert the_error(done) == "error: model.keras: not there; make it first."
+    assert reports(project) == first_run[1]
+
+
+def the_error(done: subprocess.CompletedProcess) -> str:
+    """The one line with which a run ended, in place of a traceback."""
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-    assert errors == ["error: model.keras: not there; make it first."]
-    assert done.stderr.splitlines()[-1] == errors[0]
+    (error,) = (line for line in done.stderr.splitlines() if line.startswith("error:"))
+    assert done.stderr.splitlines()[-1] == error
+    return error
+
+
+def test_a_misspelt_parameter_names_the_nearest_and_leaves_the_older_report(first_run, project):
+    done = call(project, "--name", "one", "-p", "nmae", "world")
+    assert re.match(r"error: tiny\.ipynb.* 'nmae' .*did you mean 'name'\?.* name, missing, die", the_error(done))
     assert reports(project) == first_run[1]
+
+
+def test_a_misspelt_notebook_is_answered_with_those_there_are(project):
+    assert re.match(r"error: notebooks: 'tyni' .*known: tiny\.", the_error(call(project, notebook="tyni")))
+
+
+def test_a_kernel_that_dies_is_one_line_and_leaves_the_older_report(first_run, project):
+    done = call(project, "--name", "one", "-p", "die", "now")
+    assert re.match(r"error: tiny\.ipynb: its kernel died, .*memory ran out; .*smaller profile", the_error(done))
+    assert reports(project) == first_run[1]
+
+
+def test_a_report_that_can_t_be_written_is_one_line(run, executed, project, monkeypatch, capsys):
+    def full(path, text):
+        raise StudyError(f"{path.name}: the disk is full; free some space and run again.")
+
+    monkeypatch.setattr(run, "ROOT", project)
+    monkeypatch.setattr(sys, "argv", ["run.py", "tiny"])
+    monkeypatch.setattr(run, "execute", lambda path, parameters: executed)
+    monkeypatch.setattr("srstudy.files.write_text", full)
+    assert run.main() == 1
+    assert capsys.readouterr().err == "error: tiny.ipynb: the disk is full; free some space and run again.\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"),
+    ],
+)
+def test_a_full_disk_under_the_executed_notebook_is_one_sentence(run, error):
+    with pytest.raises(StudyError, match=r"tiny: the disk .* is full; .*TMPDIR"), run.in_one_sentence("tiny"):
+        raise error
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "run.css"), ZeroDivisionError("division by zero")])
+def test_other_errors_keep_their_traceback(run, error):
+    with pytest.raises(type(error)), run.in_one_sentence("tiny"):
+        raise error

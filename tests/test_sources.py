@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -193,3 +194,21 @@ def test_table_1_has_the_paper_s_five_data_sets():
         "Intel Images",
     ]
     assert table["on Kaggle"].str.fullmatch(r"[\w-]+/[\w-]+").all()
+
+
+@pytest.mark.parametrize("profile", ["sample", "paper"])
+def test_a_selection_from_a_source_that_is_not_there_is_named_at_once(tiny_study, root, profile):
+    shutil.copytree(root / "data" / "sample", tiny_study.root / "data" / "sample")
+    tiny_study.set(f"profiles.{profile}.selections.mirflickr.source", "mirflikr")
+    with pytest.raises(StudyError, match=rf"profiles\.{profile}\.selections\.mirflickr\.source: 'mirflikr' is unknown"):
+        list_photos(tiny_study.load(profile))
+
+
+@pytest.mark.parametrize("profile", ["smoke", "sample", "paper"])
+def test_every_selection_of_every_profile_has_its_source(tiny_study, root, profile):
+    shutil.copytree(root / "data" / "sample", tiny_study.root / "data" / "sample")
+    if profile == "paper":
+        with pytest.raises(StudyError, match="not downloaded yet"):
+            list_photos(tiny_study.load(profile))
+    else:
+        assert list_photos(tiny_study.load(profile))

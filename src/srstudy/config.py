@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 
 from srstudy.errors import StudyError
-from srstudy.schema import Amount, Count, build, check_keys, merge, pick
+from srstudy.schema import Amount, Count, Share, build, check_keys, merge, pick
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Selection:
 
     source: str | None = None  # only photographs of this source
     highest: str | None = None  # manifest column to rank by, greatest first...
-    share: float = 1.0  # ...of which this share is kept
+    share: Share = 1.0  # ...of which this share is kept
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Generator:
     kind: Literal["srgan", "residual"]
     filters: Count
     blocks: Count
-    momentum: float = 0.5
+    momentum: Share = 0.5
     upscaling: Literal["pixel_shuffle", "nearest"] = "pixel_shuffle"
 
 
@@ -67,7 +67,7 @@ class Discriminator:
 
     filters: Count
     dense: Count
-    momentum: float
+    momentum: Share
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Recipe:
     discriminator: Discriminator | None = None
     content: Content | None = None
     schedule: Literal["constant", "cosine"] = "constant"
-    ema: float = 0.0
+    ema: Share = 0.0
     crop: Count | None = None
     flips: bool = False
     crops_per_image: Count = 1
@@ -142,8 +142,6 @@ class Profile:
     images: dict[str, Count]
     epoch_scale: Amount
     selections: dict[str, Selection]
-    distance_network: Literal["vgg19", "hed-vgg16"]
-    note: str
     test_crop: Count | None = None
     recipes: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
@@ -162,6 +160,12 @@ class Study:
     variants: dict[str, Variant]
     recipes: dict[str, Recipe]
     pretrain: dict[str, Recipe]
+
+    @property
+    def note(self) -> str:
+        """What every title says of its figures: the profile, and how many images it calls 5k and 10k."""
+        counts = ", ".join(f"{name} = {count:,}" for name, count in self.profile.images.items())
+        return f"{self.profile_name} profile: {counts} images"
 
     def variant(self, name: str) -> Variant:
         """The variant called `name`. Raises StudyError, naming the nearest one, if there is none."""
@@ -198,6 +202,11 @@ class Study:
         """Where the trained generator of a variant, or of a warm start, is kept."""
         models = self.root / "models"
         return models / "pretrained" / name if name in self.pretrain else models / name
+
+    def warm_start_name(self, name: str) -> str | None:
+        """How the tables call the generator from which a run starts, or None if it starts from scratch."""
+        warm_start = self.recipe(name).warm_start
+        return None if warm_start is None else f"warm start {warm_start}"
 
     def warm_start_path(self, name: str) -> Path | None:
         """The saved model from which a run starts, or None if it starts from scratch."""
@@ -276,8 +285,15 @@ def _check_names(study: Study) -> None:
     for key, tiles in study.sets.items():
         pick(study.profile.selections, tiles.selection, f"sets.{key}.selection")
         study.images(key)
+    for section in ("recipes", "pretrain"):
+        for key, recipe in getattr(study, section).items():
+            _check_losses(recipe, f"{section}.{key}")
     for name, variant in study.variants.items():
         pick(study.sets, variant.set, f"variants.{name}.set")
+        if variant.snapshot is not None and variant.snapshot > variant.epochs:
+            raise StudyError(
+                f"variants.{name}.snapshot: comes after its last epoch; choose at most {variant.epochs:g}."
+            )
         recipe = study.recipe(name)
         if recipe.warm_start is None:
             continue
@@ -287,3 +303,14 @@ def _check_names(study: Study) -> None:
                 f"pretrain.{recipe.warm_start}.generator: differs from recipes.{study.variants[name].recipe}.generator "
                 f"under profile {study.profile_name}; a warm start needs the same network."
             )
+
+
+def _check_losses(recipe: Recipe, where: str) -> None:
+    """A loss term that has a weight needs its network, and one term at least needs a weight."""
+    weights = recipe.loss_weights
+    if not (weights.content or weights.adversarial or weights.pixel):
+        raise StudyError(f"{where}.loss_weights: all are 0; give one term a weight.")
+    for term, network in (("content", recipe.content), ("adversarial", recipe.discriminator)):
+        if getattr(weights, term) and network is None:
+            section = "content" if term == "content" else "discriminator"
+            raise StudyError(f"{where}: loss_weights.{term} is not 0, but the section '{section}' is missing.")

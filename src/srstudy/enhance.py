@@ -15,9 +15,7 @@ def has_batch_norm(generator: keras.Model) -> bool:
     return any(isinstance(layer, keras.layers.BatchNormalization) for layer in generator.layers)
 
 
-def enhancer(
-    generator: keras.Model, statistics: Literal["image", "moving"] = "moving"
-) -> Callable[[np.ndarray], np.ndarray]:
+def enhancer(generator: keras.Model, statistics: Literal["image", "moving"]) -> Callable[[np.ndarray], np.ndarray]:
     """A function LR uint8 [h, w, 3] -> SR uint8 [4h, 4w, 3]. Super-resolution invents detail: SR is no evidence.
 
     `statistics` is what batch norm normalises with: "image", each image's own, as in training at batch 1; or

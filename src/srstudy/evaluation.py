@@ -16,11 +16,11 @@ from srstudy.enhance import enhancer, has_batch_norm
 from srstudy.errors import StudyError
 from srstudy.images import list_images, read_rgb, write_png
 from srstudy.manifest import open_manifest, usable
-from srstudy.metrics import colour, fidelity, inner, sharpness
+from srstudy.metrics import BICUBIC, colour, fidelity, inner, sharpness
 from srstudy.networks import load_model
 from srstudy.perceptual import feature_network, features
 
-BICUBIC = "bicubic"
+DISTANCE_NETWORK = "hed-vgg16"  # the one that needs no download; MEASURES in metrics.py names it
 DISTANCE_LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
 
 
@@ -32,7 +32,7 @@ def test_images(study: Study, test_set: str | Path | None = None) -> dict[str, n
     small to judge.
     """
     if test_set is not None:
-        images = {path.stem: read_rgb(path) for path in list_images(study.root / test_set)}
+        images = _by_name(list_images(study.root / test_set))
     else:
         rows = usable(open_manifest(study.root / "data" / "manifest.csv"), "test")
         images = {
@@ -46,6 +46,23 @@ def test_images(study: Study, test_set: str | Path | None = None) -> dict[str, n
     return {name: crop_to_multiple(hr) for name, hr in images.items()}
 
 
+def reports_folder(study: Study, test_set: str | Path | None = None) -> Path:
+    """Where the figures go: those on another test set apart from the study's own, named by its last two folders."""
+    if test_set is None:
+        return study.root / "reports"
+    folder = (study.root / test_set).resolve()
+    return study.root / "reports" / "test_sets" / "-".join(filter(None, (folder.parent.name, folder.name)))
+
+
+def _by_name(paths: Sequence[Path]) -> dict[str, np.ndarray]:
+    images = {}
+    for path in paths:
+        if path.stem in images:
+            raise StudyError(f"{path}: there is another image called '{path.stem}'; rename one of them.")
+        images[path.stem] = read_rgb(path)
+    return images
+
+
 def _centre(image: np.ndarray, side: int | None) -> np.ndarray:
     if side is None:
         return image
@@ -54,16 +71,19 @@ def _centre(image: np.ndarray, side: int | None) -> np.ndarray:
 
 
 def methods_of(study: Study, variant: str) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """A variant's generator as LR -> SR, its snapshot if it has one, and both with the other batch-norm statistics.
+    """A variant's generator as LR -> SR, its snapshot and its warm start if it has them, and each of them with the
+    other batch-norm statistics.
 
     Raises StudyError if the variant is not trained yet.
     """
-    models = {variant: "generator.keras"}
+    models = {variant: study.model_folder(variant) / "generator.keras"}
     if study.snapshot_step(variant):
-        models[study.snapshot_name(variant)] = "snapshot.keras"
+        models[study.snapshot_name(variant)] = study.model_folder(variant) / "snapshot.keras"
+    if study.warm_start_path(variant):
+        models[study.warm_start_name(variant)] = study.warm_start_path(variant)
     methods = {}
-    for name, file in models.items():
-        generator = load_model(study.model_folder(variant) / file)
+    for name, path in models.items():
+        generator = load_model(path)
         methods[name] = enhancer(generator, study.evaluation.statistics)
         if has_batch_norm(generator):
             methods[study.evaluation.other_name(name)] = enhancer(generator, study.evaluation.other)
@@ -93,36 +113,41 @@ def evaluate(
     return pd.DataFrame(rows)
 
 
-def scorer(network: str) -> Callable[[np.ndarray, Sequence[np.ndarray]], list[dict[str, float]]]:
-    """A function (hr, [sr, ...]) -> all measures of each; `network` names the VGG of the perceptual distance."""
-    distances = perceptual_distance(network)
+def scorer() -> Callable[[np.ndarray, Sequence[np.ndarray]], list[dict[str, float]]]:
+    """A function (hr, [sr, ...]) -> all measures of each."""
+    distance = perceptual_distance()
 
     def score(hr: np.ndarray, srs: Sequence[np.ndarray]) -> list[dict[str, float]]:
         return [
-            {**fidelity(hr, sr), "perceptual": distance, **colour(hr, sr), "sharpness": sharpness(hr, sr)}
-            for sr, distance in zip(srs, distances(hr, srs))
+            {**fidelity(hr, sr), "perceptual": far, **colour(hr, sr), "sharpness": sharpness(hr, sr)}
+            for sr, far in zip(srs, distance(hr, srs))
         ]
 
     return score
 
 
-def perceptual_distance(network: str) -> Callable[[np.ndarray, Sequence[np.ndarray]], list[float]]:
+def perceptual_distance() -> Callable[[np.ndarray, Sequence[np.ndarray]], list[float]]:
     """Distance in VGG feature space, as a function (hr, [sr, ...]) -> [float, ...]; 0 for equal images.
 
     LPIPS without its learned weights (Zhang et al. 2018, arXiv:1801.03924): at five depths, features are brought to
     unit length over channels; squared differences are summed over channels, averaged over places, then over depths.
-    A figure is only comparable with others from the same `network`, whose name it carries.
+    Its network is not LPIPS's, so its figures carry the network's name. Takes about 2 GB for an image of 1920x1080.
     """
-    vgg = feature_network(network, DISTANCE_LAYERS)
+    vgg = feature_network(DISTANCE_NETWORK, DISTANCE_LAYERS)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
-    def distances(images: tf.Tensor) -> tf.Tensor:
-        depths = features(vgg, tf.cast(images, tf.float32) / 127.5 - 1.0)
-        units = [maps / (tf.norm(maps, axis=-1, keepdims=True) + 1e-10) for maps in depths]
-        at_depths = [tf.reduce_sum(tf.square(maps[1:] - maps[:1]), axis=-1) for maps in units]
-        return tf.reduce_mean([tf.reduce_mean(places, axis=(1, 2)) for places in at_depths], axis=0)
+    @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
+    def units(image: tf.Tensor) -> list[tf.Tensor]:
+        depths = features(vgg, tf.cast(image[None], tf.float32) / 127.5 - 1.0)
+        return [maps / (tf.norm(maps, axis=-1, keepdims=True) + 1e-10) for maps in depths]
 
-    return lambda hr, srs: distances(np.stack([inner(image) for image in (hr, *srs)])).numpy().tolist()
+    def distances(hr: np.ndarray, srs: Sequence[np.ndarray]) -> list[float]:
+        wanted = units(inner(hr))
+        return [
+            float(np.mean([tf.reduce_mean(tf.reduce_sum(tf.square(a - b), axis=-1)) for a, b in zip(wanted, found)]))
+            for found in map(units, map(inner, srs))
+        ]
+
+    return distances
 
 
 def captions(scores: pd.DataFrame, photo: str) -> dict[str, str]:

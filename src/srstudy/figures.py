@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -18,12 +19,23 @@ from srstudy.metrics import MEASURES
 
 HIGHLIGHT = "#d55e00"  # Okabe and Ito's vermilion and blue: distinct for colour-blind readers
 PLAIN = "#0072b2"
+MARKERS = "o^sDvP*"  # 7 of them go with 10 colours: no pair comes twice among 70 groups
+
+
+class StudyFigure(Figure):
+    """A figure that goes by its title, which a notebook then gives to a reader who can't see the picture."""
+
+    def __repr__(self) -> str:
+        return f"Figure: {' '.join(self.get_suptitle().split())}"
+
+
+_subplots = partial(plt.subplots, FigureClass=StudyFigure)
 
 
 def photo_grid(images: Mapping[str, np.ndarray], title: str, columns: int = 8) -> Figure:
     """Thumbnails with captions; `images` maps caption -> uint8 [H, W, 3]."""
     rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(1.25 * columns, 1.1 * rows + 0.4), squeeze=False)
+    figure, axes = _subplots(rows, columns, figsize=(1.25 * columns, 1.1 * rows + 0.4), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, (caption, image) in zip(axes.flat, images.items()):
@@ -35,7 +47,7 @@ def photo_grid(images: Mapping[str, np.ndarray], title: str, columns: int = 8) -
 
 def tile_pairs(hr: Sequence[np.ndarray], lr: Sequence[np.ndarray], title: str) -> Figure:
     """LR above HR for a handful of tiles, both drawn at the same size."""
-    figure, axes = plt.subplots(2, len(hr), figsize=(1.5 * len(hr), 3.8), squeeze=False)
+    figure, axes = _subplots(2, len(hr), figsize=(1.5 * len(hr), 3.8), squeeze=False)
     for column in range(len(hr)):
         for row, (name, image) in enumerate((("LR", lr[column]), ("HR", hr[column]))):
             axes[row, column].imshow(image, interpolation="nearest")
@@ -45,12 +57,18 @@ def tile_pairs(hr: Sequence[np.ndarray], lr: Sequence[np.ndarray], title: str) -
 
 
 def colour_scatter(points: Mapping[str, pd.DataFrame], title: str) -> Figure:
-    """Mean colour of photographs in the a*b* plane, one marker per group; a cross marks each group's mean."""
-    figure, axis = plt.subplots(figsize=(5.5, 4.5))
+    """Mean colour of photographs in the a*b* plane; a cross within the group's marker is the group's mean.
+
+    `points` maps group -> table with columns mean_a, mean_b. Groups differ in marker and colour.
+    """
+    figure, axis = _subplots(figsize=(5.5, 4.5))
     for number, (name, rows) in enumerate(points.items()):
-        colour = plt.get_cmap("tab10")(number)
-        axis.scatter(rows.mean_a, rows.mean_b, s=14, alpha=0.6, color=colour, label=f"{name} ({len(rows)})")
-        axis.scatter(rows.mean_a.mean(), rows.mean_b.mean(), s=120, marker="+", linewidth=2.5, color=colour)
+        colour, marker = plt.get_cmap("tab10")(number % 10), MARKERS[number % len(MARKERS)]
+        label = f"{name} ({len(rows)})"
+        axis.scatter(rows.mean_a, rows.mean_b, s=18, marker=marker, alpha=0.6, color=colour, label=label)
+        mean = rows.mean_a.mean(), rows.mean_b.mean()
+        axis.scatter(*mean, s=220, marker=marker, facecolor="none", edgecolor=colour)
+        axis.scatter(*mean, s=120, marker="+", linewidth=2.5, color=colour)
     axis.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     axis.axvline(0, color="0.8", linewidth=0.8, zorder=0)
     axis.set_xlabel("mean a* (green to red)")
@@ -62,7 +80,7 @@ def colour_scatter(points: Mapping[str, pd.DataFrame], title: str) -> Figure:
 def loss_curves(history: pd.DataFrame, title: str) -> Figure:
     """One panel per recorded loss over training steps."""
     names = [name for name in history if name != "step"]
-    figure, axes = plt.subplots(1, len(names), figsize=(2.9 * len(names), 2.6), squeeze=False)
+    figure, axes = _subplots(1, len(names), figsize=(2.9 * len(names), 2.6), squeeze=False)
     for axis, name in zip(axes[0], names):
         axis.plot(history.step, history[name], color=PLAIN, marker="." if len(history) < 3 else None)
         axis.set_title(f"{name} loss", fontsize=9)
@@ -81,7 +99,7 @@ def comparison(
     nearest = np.kron(lr, np.ones((SCALE, SCALE, 1), lr.dtype))
     columns = {"LR": nearest, **enlarged, "HR": hr}
     top, left, side = _liveliest(hr)
-    figure, axes = plt.subplots(2, len(columns), figsize=(2.15 * len(columns), 4.9), squeeze=False)
+    figure, axes = _subplots(2, len(columns), figsize=(2.15 * len(columns), 4.9), squeeze=False)
     for column, (name, image) in enumerate(columns.items()):
         whole, zoom = axes[:, column]
         whole.imshow(image)
@@ -109,7 +127,7 @@ def interval_bars(table: pd.DataFrame, measures: Sequence[str], baseline: str, t
     `table`: columns run, measure, value, low, high.
     """
     runs = list(dict.fromkeys(table.run))
-    figure, axes = plt.subplots(1, len(measures), figsize=(3.1 * len(measures), 0.3 * len(runs) + 1.3), squeeze=False)
+    figure, axes = _subplots(1, len(measures), figsize=(3.1 * len(measures), 0.3 * len(runs) + 1.3), squeeze=False)
     for axis, measure in zip(axes[0], measures):
         rows = table[table.measure == measure].set_index("run").loc[runs]
         _draw_intervals(axis, rows, runs, rows.value[baseline], measure)
@@ -121,7 +139,7 @@ def effect_bars(table: pd.DataFrame, measures: Sequence[str], title: str) -> Fig
 
     `table`: columns factor, measure, value, low, high.
     """
-    figure, axes = plt.subplots(1, len(measures), figsize=(3.1 * len(measures), 1.9), squeeze=False)
+    figure, axes = _subplots(1, len(measures), figsize=(3.1 * len(measures), 1.9), squeeze=False)
     for axis, measure in zip(axes[0], measures):
         rows = table[table.measure == measure]
         _draw_intervals(axis, rows, list(rows.factor), 0, measure)
@@ -141,7 +159,7 @@ def _draw_intervals(axis: Axes, rows: pd.DataFrame, names: list[str], line: floa
 
 def timing_bars(table: pd.DataFrame, title: str) -> Figure:
     """Wall time of each stage in seconds."""
-    figure, axis = plt.subplots(figsize=(6.5, 0.22 * len(table) + 0.9))
+    figure, axis = _subplots(figsize=(6.5, 0.22 * len(table) + 0.9))
     axis.barh(table.stage, table.seconds, color=PLAIN)
     axis.invert_yaxis()
     axis.set_xlabel("seconds")

@@ -11,6 +11,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from srstudy.degrade import SCALE
 
+EQUAL_DB = 100.0  # PSNR of equal images, which would be infinite and spoil every mean
+BICUBIC = "bicubic"  # the method that stands in every table
+
 # What the tables call them, and whether more is better (1), less (-1), or nearer to the target is (0).
 MEASURES = {
     "psnr_y": ("PSNR-Y (dB)", 1),
@@ -34,11 +37,11 @@ def fidelity(hr: np.ndarray, sr: np.ndarray) -> dict[str, float]:
     hr, sr = inner(hr), inner(sr)
     hr_y, sr_y = luma(hr), luma(sr)
     ssim = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
-    with np.errstate(divide="ignore"):  # equal images: infinite
+    with np.errstate(divide="ignore"):
         psnr_y, psnr_rgb = (peak_signal_noise_ratio(a, b, data_range=255) for a, b in ((hr_y, sr_y), (hr, sr)))
     return {
-        "psnr_y": float(psnr_y),
-        "psnr_rgb": float(psnr_rgb),
+        "psnr_y": float(min(psnr_y, EQUAL_DB)),
+        "psnr_rgb": float(min(psnr_rgb, EQUAL_DB)),
         "ssim_y": float(structural_similarity(hr_y, sr_y, **ssim)),
         "ssim_rgb": float(structural_similarity(hr, sr, channel_axis=2, **ssim)),
     }

@@ -77,11 +77,25 @@ def _load(network: str, names: list[str], weights: str) -> dict[str, list[np.nda
 def _load_npz(path: Path, names: list[str]) -> dict[str, list[np.ndarray]]:
     if not path.is_file():
         raise StudyError(f"{path}: no such weight file; give the path of an .npz or set weights to 'default'.")
-    with np.load(path) as arrays:
-        missing = [name for name in names if f"{name}/kernel" not in arrays]
-        if missing:
-            raise StudyError(f"{path}: holds no '{missing[0]}'; choose a content layer before it.")
-        return {name: [arrays[f"{name}/kernel"], arrays[f"{name}/bias"]] for name in names}
+    shapes = {key: shape for name in names for key, shape in _shapes(name).items()}
+    try:
+        with np.load(path) as file:
+            arrays = {key: file[key].astype("float32") for key in shapes if key in file}
+    except Exception as error:  # NumPy raises whatever its unzipping met
+        raise StudyError(f"{path}: can't be read as an .npz; check the file or make it anew.") from error
+    for key, shape in shapes.items():
+        if key not in arrays:
+            raise StudyError(f"{path}: holds no '{key}'; add it or choose a content layer before it.")
+        if arrays[key].shape != shape:
+            raise StudyError(f"{path}: '{key}' has shape {arrays[key].shape}, not {shape}; give weights of this VGG.")
+    return {name: [arrays[f"{name}/kernel"], arrays[f"{name}/bias"]] for name in names}
+
+
+def _shapes(name: str) -> dict[str, tuple[int, ...]]:
+    block = int(name[5])
+    filters = FILTERS[block - 1]
+    inputs = (3, *FILTERS)[block - 1] if name.endswith("conv1") else filters
+    return {f"{name}/kernel": (3, 3, inputs, filters), f"{name}/bias": (filters,)}
 
 
 def _load_hed(names: list[str]) -> dict[str, list[np.ndarray]]:

@@ -94,14 +94,17 @@ def cut_tile(
         return None
     if not tile_set.augment:
         top, left = centre[0] - size // 2, centre[1] - size // 2
-        return photo[top : top + size, left : left + size]
+        return photo[top : top + size, left : left + size].copy()  # a view would keep the whole photograph
     return _augmented(photo, centre, size, data.augmentation, random)
 
 
 def _lively_centre(
     photo: np.ndarray, largest: int, flat_std: float, random: np.random.Generator
 ) -> tuple[int, int] | None:
-    """A place where the largest tile fits and the inner half of it (the tile of half the size) is not flat."""
+    """A place where the largest tile fits and the inner half of it is not flat.
+
+    The rule is the same for tiles of all sizes, so that sets of 32 and of 64 px show the same places.
+    """
     height, width = photo.shape[:2]
     half, core = largest // 2, largest // 4
     for _ in range(ATTEMPTS):
@@ -115,7 +118,10 @@ def _lively_centre(
 def _augmented(
     photo: np.ndarray, centre: tuple[int, int], size: int, limits: Augmentation, random: np.random.Generator
 ) -> np.ndarray:
-    """The tile around `centre`, turned, sheared and shifted; less and less, until all of it lies inside the photo."""
+    """The tile around `centre`, turned, sheared and shifted; less and less, until all of it lies inside the photo.
+
+    So large tiles near an edge are augmented less than small ones (a reading, listed in the report).
+    """
     angle, shear, down, right = random.uniform(-1, 1, 4)
     for strength in np.linspace(1, 0, ATTEMPTS):
         turn = math.radians(strength * angle * limits.rotation)
@@ -141,5 +147,5 @@ def _augmented(
                 for channel in range(3)
             ]
             return np.floor(np.stack(channels, axis=-1) + 0.5).clip(0, 255).astype(np.uint8)
-    top, left = centre[0] - size // 2, centre[1] - size // 2  # the photo is no larger than the tile
+    top, left = centre[0] - size // 2, centre[1] - size // 2  # the tile touches the border
     return photo[top : top + size, left : left + size]

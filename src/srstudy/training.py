@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from srstudy import losses, networks
-from srstudy.config import Generator, Recipe
+from srstudy.config import Generator, Recipe, find_root
 from srstudy.dataset import batches
 from srstudy.errors import StudyError
 from srstudy.files import replacing, write_json
@@ -25,6 +26,7 @@ from srstudy.tiles import Tiles
 
 LOG_ROWS = 40  # lines of history a run leaves, whatever its length
 CHECKPOINT_STEPS = 500
+LOSSES = ("discriminator", "pixel", "content", "adversarial", "generator")  # in the order that history has
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,18 @@ class Trained:
     generator: keras.Model
     history: list[dict[str, float]]
     snapshot: keras.Model | None
+    checkpoints: Path
 
     def save(self, folder: str | Path) -> None:
-        """Write `generator.keras`, and `snapshot.keras` if there is one, into `folder`: all of it or nothing."""
+        """Write `generator.keras`, and `snapshot.keras` if there is one, into `folder`: all of it or nothing.
+
+        Only then the run's checkpoints are removed.
+        """
         with replacing(folder) as temporary:
             networks.save_model(self.generator, temporary / "generator.keras")
             if self.snapshot is not None:
                 networks.save_model(self.snapshot, temporary / "snapshot.keras")
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
 
 
 def train(
@@ -73,13 +80,14 @@ def train(
     """Train a generator for `steps` updates (paper III, IV).
 
     Interrupted and called again with equal arguments, it goes on from the last checkpoint in `checkpoints` and ends
-    with the same weights; the folder is removed at the end. Raises StudyError when a loss is no longer finite.
+    with the same weights and history; `Trained.save` removes what it left there. Raises StudyError when a loss is no
+    longer finite, or the disk is full.
     """
     players = make_players(recipe, 4 * (recipe.crop or tiles.lr.shape[1]), steps, warm_start)
     read = partial(batches, tiles, seed, recipe.batch_size, stop=steps, crop=recipe.crop, flips=recipe.flips)
     # Traced before a checkpoint is read, so that a resumed process builds the very graph of an uninterrupted one.
     step = make_step(recipe, players).get_concrete_function(*read(start=0).element_spec)
-    folder = Path(checkpoints) / _fingerprint(recipe, tiles, steps, seed, warm_start)
+    folder = Path(checkpoints) / _fingerprint(recipe, tiles, steps, seed, warm_start, snapshot_step)
     progress = _Progress(players, folder)
     row_steps = max(1, steps // LOG_ROWS)
     with tqdm(total=steps, initial=progress.step, unit="step", desc="training", mininterval=2, file=sys.stderr) as bar:
@@ -98,8 +106,7 @@ def train(
     if recipe.ema:
         players.generator_optimizer.finalize_variable_values(players.generator.trainable_variables)
     snapshot = networks.load_model(folder / "snapshot.keras") if snapshot_step else None
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    return Trained(players.generator, progress.history, snapshot)
+    return Trained(players.generator, progress.history, snapshot, folder)
 
 
 def make_players(recipe: Recipe, hr_size: int, steps: int, warm_start: str | Path | None) -> Players:
@@ -110,7 +117,9 @@ def make_players(recipe: Recipe, hr_size: int, steps: int, warm_start: str | Pat
         generator.set_weights(networks.load_model(warm_start).get_weights())
     content = discriminator = None
     if weights.content:
-        network = feature_network(recipe.content.network, (recipe.content.layer,), recipe.content.weights)
+        file = recipe.content.weights  # a path starts at the project's folder, wherever the process does
+        file = file if file == "default" else str(find_root() / file)
+        network = feature_network(recipe.content.network, (recipe.content.layer,), file)
         content = losses.content_loss(network, recipe.content.feature_scale)
     if weights.adversarial:
         settings = recipe.discriminator
@@ -183,7 +192,7 @@ def _apply(tape: tf.GradientTape, loss: tf.Tensor, model: keras.Model, optimizer
 
 def _mean_row(number: int, sums: dict[str, float], history: list[dict[str, float]]) -> dict[str, float]:
     count = number - (history[-1]["step"] if history else 0)
-    row = {"step": number, **{name: value / count for name, value in sums.items()}}
+    row = {"step": number, **{name: sums[name] / count for name in LOSSES if name in sums}}
     for name, value in row.items():
         if not abs(value) < float("inf"):
             raise StudyError(f"training: the {name} loss is {value} before step {number}; lower learning_rate.")
@@ -211,7 +220,8 @@ class _Progress:
         if self._manager.restore_or_initialize():
             self.step = self._last_saved = int(self._counter)
             rows = json.loads(self._history_file.read_text(encoding="utf-8"))
-            self.history = [row for row in rows if row["step"] <= self.step]
+            columns = ["step", *(name for name in LOSSES if name in rows[0])]  # JSON has them by the alphabet
+            self.history = [{name: row[name] for name in columns} for row in rows if row["step"] <= self.step]
 
     def save(self, step: int, row: dict[str, float], checkpoint: bool) -> None:
         """Keep the row; write a checkpoint when asked, unless the last one is recent."""
@@ -220,13 +230,20 @@ class _Progress:
         if checkpoint and step - self._last_saved >= CHECKPOINT_STEPS:
             write_json(self._history_file, self.history)
             self._counter.assign(step)
-            self._manager.save(step)
+            try:
+                self._manager.save(step)
+            except tf.errors.OpError as error:
+                if "No space left" in str(error):
+                    raise StudyError(f"{self._history_file.parent}: the disk is full; free some space.") from error
+                raise
             self._last_saved = step
 
 
-def _fingerprint(recipe: Recipe, tiles: Tiles, steps: int, seed: int, warm_start: str | Path | None) -> str:
+def _fingerprint(
+    recipe: Recipe, tiles: Tiles, steps: int, seed: int, warm_start: str | Path | None, snapshot_step: int | None
+) -> str:
     """Names the configuration, so that a changed one never goes on from another's checkpoint."""
     start = Path(warm_start).read_bytes() if warm_start else b""
-    digest = hashlib.sha256(repr((recipe, tiles.hr.shape, steps, seed)).encode() + start)
-    digest.update(tiles.hr.tobytes())
+    digest = hashlib.sha256(repr((recipe, tiles.hr.shape, steps, seed, snapshot_step)).encode() + start)
+    digest.update(np.ascontiguousarray(tiles.hr))
     return digest.hexdigest()[:16]

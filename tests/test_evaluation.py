@@ -1,0 +1,39 @@
+"""What is judged, and where the figures go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from srstudy.errors import StudyError
+from srstudy.evaluation import methods_of, reports_folder
+from srstudy.evaluation import test_images as images_of  # pytest would take its own name for a test
+from srstudy.networks import save_model
+from srstudy.training import build_generator
+
+
+def test_every_test_set_has_a_folder_of_its_own_apart_from_the_study_s(study):
+    reports = study.root / "reports"
+    folders = [reports_folder(study, name) for name in (None, "../sets/set5/hr", "../sets/set14/hr", "..", ".")]
+    assert folders[0] == reports
+    assert len(set(folders)) == 5
+    assert all(folder.parent == reports / "test_sets" for folder in folders[1:])
+
+
+def test_images_of_one_name_are_refused_rather_than_dropped(study, photo, save_image):
+    save_image(photo, "set/a.png")
+    folder = Path(save_image(photo, "set/a.bmp")).parent
+    with pytest.raises(StudyError, match="another image called 'a'"):
+        images_of(study, folder)
+
+
+def test_a_run_is_judged_beside_its_snapshot_and_its_warm_start_under_both_readings(tiny_study):
+    study = tiny_study.load()
+    run = "5k-32-plain"
+    generator = build_generator(study.recipe(run).generator)
+    for path in (study.model_folder(run) / "generator.keras", study.model_folder(run) / "snapshot.keras"):
+        save_model(generator, path)
+    save_model(generator, study.warm_start_path(run))
+    names = [run, f"{run} after 10 epochs", "warm start srgan"]
+    assert list(methods_of(study, run)) == [x for name in names for x in (name, f"{name} (moving statistics)")]

@@ -1,0 +1,49 @@
+"""Figures go by their titles, tell groups apart without colour, and are equal bytes when they are equal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from srstudy import figures
+
+POINTS = pd.DataFrame({"mean_a": [0.0, 1.0, 4.0], "mean_b": [1.0, -1.0, 3.0]})
+TILES = np.random.default_rng(0).integers(0, 256, (2, 24, 24, 3), np.uint8)
+BARS = pd.DataFrame({"measure": "psnr_y", "value": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 2.5]})
+DRAWN = {
+    "photo_grid": lambda title: figures.photo_grid({"a": TILES[0], "b": TILES[1]}, title),
+    "tile_pairs": lambda title: figures.tile_pairs(TILES, TILES[:, ::4, ::4], title),
+    "colour_scatter": lambda title: figures.colour_scatter({"a": POINTS}, title),
+    "loss_curves": lambda title: figures.loss_curves(pd.DataFrame({"step": [1, 2], "content": [2.0, 1.0]}), title),
+    "comparison": lambda title: figures.comparison(TILES[0], TILES[0, ::4, ::4], {"SR": TILES[1]}, {}, title),
+    "interval_bars": lambda title: figures.interval_bars(BARS.assign(run=["a", "b"]), ["psnr_y"], "a", title),
+    "effect_bars": lambda title: figures.effect_bars(BARS.assign(factor=["a", "b"]), ["psnr_y"], title),
+    "timing_bars": lambda title: figures.timing_bars(pd.DataFrame({"stage": list("abcd"), "seconds": 1.0}), title),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_figure_goes_by_its_title(name):
+    assert repr(DRAWN[name]("all runs;\ndashed: bicubic")) == "Figure: all runs; dashed: bicubic"
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_equal_figures_are_equal_bytes(name, tmp_path):
+    for number in (1, 2):
+        figures.save_figure(DRAWN[name]("title"), tmp_path / f"{number}.png")
+    assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
+
+
+def test_groups_of_a_scatter_differ_in_marker_too():
+    figure = figures.colour_scatter({name: POINTS for name in "abcdefg"}, "by source")
+    groups = [points for points in figure.axes[0].collections if not points.get_label().startswith("_")]
+    assert [points.get_label() for points in groups] == [f"{name} (3)" for name in "abcdefg"]
+    assert len({points.get_paths()[0].vertices.tobytes() for points in groups}) == 7
+
+
+def test_no_two_of_twenty_groups_look_alike():
+    figure = figures.colour_scatter({f"source {number}": POINTS for number in range(20)}, "by source")
+    groups = [points for points in figure.axes[0].collections if not points.get_label().startswith("_")]
+    looks = {(points.get_paths()[0].vertices.tobytes(), points.get_facecolor().tobytes()) for points in groups}
+    assert len(looks) == len(groups) == 20
