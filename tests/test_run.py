@@ -196,12 +196,6 @@ def test_stderr_reaches_the_terminal_without_the_chatter(run, capfd):
     assert capfd.readouterr().err == f" 50%|##\rE{ABSL}a.cc:1] out of memory\nhalf"
 
 
-def test_the_kernel_is_asked_for_tensorflow_s_warnings(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(run.os, "environ", {})
-    run.isolate_kernel(tmp_path)
-    assert int(run.os.environ["TF_CPP_MIN_LOG_LEVEL"]) <= 1
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     """A project of one tiny notebook beside the real script."""
