@@ -16,6 +16,7 @@ import yaml
 
 VARIANTS = 11
 STAGES = 2 + 2 * VARIANTS + 1  # data, prepare, train and evaluate each variant, report
+OUTPUTS = ("data/manifest.csv", "data/prepared/**/*", "models/**/*", "reports/**/*")  # of all stages
 FOLDERS = {  # the folder among a stage's outputs
     "prepare": "data/prepared",
     "train@5k-32-plain": "models/5k-32-plain",
@@ -23,7 +24,6 @@ FOLDERS = {  # the folder among a stage's outputs
     "report": "reports/figures",
 }
 UNIX = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL, and no inodes to see a folder replaced by")
-OUTPUTS = ("data/manifest.csv", "data/prepared/**/*", "models/**/*", "reports/**/*")  # of all stages
 
 
 def environment(clone: Path) -> dict[str, str]:
@@ -59,8 +59,8 @@ def set_parameter(clone: Path, *keys: str, value: object) -> None:
 def results(clone: Path) -> dict[str, bytes]:
     """Everything that must be equal in equal runs, by name: all that stages leave but the wall times."""
     files = (path.relative_to(clone) for pattern in OUTPUTS for path in clone.glob(pattern) if path.is_file())
-    # Hidden are DVC's own files, and what a killed stage leaves of a write.
-    shown = (path for path in files if not any(part.startswith(".") for part in path.parts))
+    # Hidden are DVC's own files, and what a killed stage leaves of a write; checkpoints, too, are left by killed ones.
+    shown = (path for path in files if not any(part.startswith((".", "checkpoints")) for part in path.parts))
     return {path.as_posix(): (clone / path).read_bytes() for path in shown if not path.name.startswith("timings")}
 
 
@@ -70,9 +70,12 @@ def kill(clone: Path, stage: str, when: Callable[[], bool]) -> None:
     with subprocess.Popen(
         command, cwd=clone, env=environment(clone), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as victim:
-        while not when():
+        seen = False
+        while not seen:
             assert victim.poll() is None, f"{stage} ended before it could be killed"
             time.sleep(0.001)
+            with suppress(FileNotFoundError):  # a folder went while it was looked at
+                seen = when()
         dvc = psutil.Process(victim.pid)
         family = [dvc, *dvc.children(recursive=True)]  # not one process group: Jupyter gives kernels their own
         for process in family:
