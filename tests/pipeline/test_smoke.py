@@ -156,9 +156,7 @@ def test_a_stage_killed_while_it_writes_leaves_the_older_outputs_whole(finished,
 @pytest.mark.parametrize(
     ("stage", "parameter", "value"),
     [
-        ("prepare", ("data", "flat_std"), 40.0),
         ("train@5k-32-plain", ("variants", "5k-32-plain", "epochs"), 60),
-        ("evaluate@5k-32-plain", ("evaluation", "statistics"), "moving"),
         ("report", ("seed",), 1),
     ],
 )
