@@ -9,6 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+# Else TensorFlow tells of "retracing" when there are many generators, with an address that no two runs share.
+tf.get_logger().setLevel("ERROR")
+
 
 def has_batch_norm(generator: keras.Model) -> bool:
     """Whether it matters which statistics the generator normalises with."""
