@@ -15,7 +15,7 @@ ENV := PATH="$$PWD/$(BIN):$$PATH" DVC_NO_ANALYTICS=1
 PIP := PIP_USE_PEP517=1 $(BIN)/python -m pip install -q --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install study test lint lab lock clean
+.PHONY: help install study test lint bench lab lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ test: lint ## lint, then run the tests
 
 lint: $(STAMP) ## check code and notebooks with ruff
 	@$(BIN)/ruff check .
+
+bench: $(STAMP) ## time the study against other ways of doing it (installs PyTorch, ONNX Runtime, OpenVINO: 3 GB)
+	@$(PIP) -e '.[bench]'
+	@$(ENV) $(BIN)/python benchmarks/run.py
 
 lab: $(STAMP) ## open the notebooks in JupyterLab, with nbdime to compare versions
 	@$(ENV) $(BIN)/jupyter lab

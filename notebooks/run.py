@@ -28,7 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 KEEP_METADATA = {"tags"}
 # TensorFlow's information and warnings, which it writes before it reads its own setting not to.
 CHATTER = re.compile(
-    r"(?:WARNING: All log messages before absl|[IW]\d{4} [\d:.]+ +\d+ |^To enable the following instr).*\n?"
+    r"(?:WARNING: All log messages before absl|[IW]\d{4} [\d:.]+ +\d+ |^To enable the following instr"
+    r"|\[IPKernelApp\] ERROR \| KeyboardInterrupt).*\n?"  # what a kernel says when it is told to go
 )
 
 
@@ -207,7 +208,7 @@ def note_time(stage: str, seconds: float, study: Study | None) -> None:
     times = {row["stage"]: row["seconds"] for row in rows if row.get("profile") == profile}
     times[stage] = f"{seconds:.1f}"
     if study:
-        names = {"", *study.variants, *(f"pretrain-{name}" for name in study.pretrain)}
+        names = {"", *study.variants, *(f"pretrain-{name}" for name in study.pretrain), *study.released}
         times = {key: value for key, value in times.items() if key.partition("@")[2] in names}
     table = [(profile, key, times[key]) for key in sorted(times)]
     write_csv(path, pd.DataFrame(table, columns=["profile", "stage", "seconds"]))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from srstudy.config import Augmentation, Generator, LossWeights, find_root, load_study
+from srstudy.config import find_root, load_study
 from srstudy.errors import StudyError
+from srstudy.settings import Augmentation, Generator, LossWeights
 
 PROFILES = ("smoke", "sample", "paper")
 

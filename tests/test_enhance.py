@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from srstudy.enhance import enhancer, has_batch_norm
+from srstudy.enhance import Enhancer, has_batch_norm
 from srstudy.networks import residual_generator, srgan_generator
 
 
@@ -22,20 +22,20 @@ def levels(sr):
 def test_moving_statistics_are_what_keras_predicts_with(generator, photo):
     lr = photo[:12, :16]
     expected = levels(generator.predict(lr[None] / 127.5 - 1.0, verbose=0)[0])
-    assert np.abs(enhancer(generator, "moving")(lr).astype(int) - expected).max() <= 1
+    assert np.abs(Enhancer(generator, "moving")(lr).astype(int) - expected).max() <= 1
 
 
 def test_image_statistics_are_those_of_a_training_step(generator, photo):
     lr = photo[:12, :16]
-    sr = enhancer(generator, "image")(lr)
+    sr = Enhancer(generator, "image")(lr)
     expected = levels(generator(tf.constant(lr[None] / 127.5 - 1.0, tf.float32), training=True)[0])
     assert np.abs(sr.astype(int) - expected).max() <= 1
-    assert (sr != enhancer(generator, "moving")(lr)).any()
+    assert (sr != Enhancer(generator, "moving")(lr)).any()
 
 
 def test_using_a_generator_does_not_change_it(generator, photo):
     before = generator.get_weights()
-    enhance = enhancer(generator, "image")
+    enhance = Enhancer(generator, "image")
     first = enhance(photo[:12, :16])
     enhance(photo[100:140, 100:140])
     assert all((a == b).all() for a, b in zip(before, generator.get_weights()))
@@ -48,6 +48,6 @@ def test_only_generators_with_batch_norm_have_two_readings(generator):
 
 
 def test_any_size_becomes_four_times_as_large(photo):
-    enhance = enhancer(residual_generator(4, 1), "moving")
+    enhance = Enhancer(residual_generator(4, 1), "moving")
     for height, width in ((7, 9), (16, 16)):
         assert enhance(photo[:height, :width]).shape == (4 * height, 4 * width, 3)

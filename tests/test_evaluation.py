@@ -10,7 +10,7 @@ from srstudy.errors import StudyError
 from srstudy.evaluation import methods_of, reports_folder
 from srstudy.evaluation import test_images as images_of  # pytest would take its own name for a test
 from srstudy.networks import save_model
-from srstudy.training import build_generator
+from srstudy.players import build_generator
 
 
 def test_every_test_set_has_a_folder_of_its_own_apart_from_the_study_s(study):

@@ -15,7 +15,7 @@ DRAWN = {
     "photo_grid": lambda title: figures.photo_grid({"a": TILES[0], "b": TILES[1]}, title),
     "tile_pairs": lambda title: figures.tile_pairs(TILES, TILES[:, ::4, ::4], title),
     "colour_scatter": lambda title: figures.colour_scatter({"a": POINTS}, title),
-    "loss_curves": lambda title: figures.loss_curves(pd.DataFrame({"step": [1, 2], "content": [2.0, 1.0]}), title),
+    "curves": lambda title: figures.curves([{"step": 1, "content": 2.0}, {"step": 2, "content": 1.0}], title),
     "comparison": lambda title: figures.comparison(TILES[0], TILES[0, ::4, ::4], {"SR": TILES[1]}, {}, title),
     "interval_bars": lambda title: figures.interval_bars(BARS.assign(run=["a", "b"]), ["psnr_y"], "a", title),
     "effect_bars": lambda title: figures.effect_bars(BARS.assign(factor=["a", "b"]), ["psnr_y"], title),

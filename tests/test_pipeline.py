@@ -22,6 +22,7 @@ EVERYWHERE = {
     "schema": "checks params.yaml",
     "errors": "says what went wrong; then there is no output",
     "files": "writes whole files, whatever is in them",
+    "settings": "names the values of params.yaml, which are dependencies themselves",
 }
 FIGURES = {"figures": "draws what was computed: a changed picture must not train for hours"}
 PICTURES = FIGURES | {"tables": "shows what was computed as HTML"}
@@ -30,7 +31,13 @@ EXCLUDED = {
     "prepare": PICTURES,
     "train": FIGURES
     | {
-        "enhance": "draws the training tile at the end",
+        "cost": "counts what a step costs, for the notebook",
+        "records": "writes what the run has found",
+        "guards": "reads the history when the run is over",
+        "tables": "shows what the guards saw",
+        "evaluation": "judges validation photographs; a changed judge must not train for hours",
+        "metrics": "its figures are those of the validation photographs",
+        "enhance": "makes pictures of validation photographs",
         "images": "reads photographs for warm starts; a variant's tiles come in as data/prepared",
         "sources": "lists photographs for warm starts",
         "degrade": "made the tiles' LR in data/prepared; here it gives the scale, which they have too",

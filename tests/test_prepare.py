@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from srstudy.config import Augmentation, Data, Selection, TileSet
 from srstudy.degrade import downscale
 from srstudy.errors import StudyError
 from srstudy.prepare import cut_set, cut_tile, select
+from srstudy.settings import Augmentation, Data, Selection, TileSet
 from srstudy.tiles import Tiles, grid_tiles, open_tiles, save_tiles, training_tiles
 
 PAPER_LIMITS = Augmentation(rotation=15, shear=8, translation=0.1)

@@ -216,10 +216,10 @@ def project(tmp_path_factory) -> Path:
         new_code_cell("import pandas as pd\npd.DataFrame({'a': [name]})"),
         new_markdown_cell("## Losses"),
         new_code_cell(
-            "from srstudy.figures import loss_curves\n"
+            "from srstudy.figures import curves\n"
             "losses = pd.DataFrame({'step': [1, 2], 'content': [2.0, 1.0]})\n"
-            "display(loss_curves(losses, 'losses of \"plain\" <1>'))\n"
-            "loss_curves(losses, 'losses of the other')"
+            "display(curves(losses, 'losses of \"plain\" <1>'))\n"
+            "curves(losses, 'losses of the other')"
         ),
         new_code_cell("import os\nif die:\n    os._exit(9)"),
     ]

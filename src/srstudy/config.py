@@ -1,149 +1,17 @@
-"""`params.yaml` as frozen dataclasses. An unknown key is an error that names it and the nearest known one."""
+"""`params.yaml` under one profile. An unknown key is an error that names it and the nearest known one."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from srstudy.errors import StudyError
-from srstudy.schema import Amount, Count, Share, build, check_keys, merge, pick
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Largest change either way: degrees, degrees, and a fraction of the HR size (paper IV-D)."""
-
-    rotation: float
-    shear: float
-    translation: float
-
-
-@dataclass(frozen=True)
-class Data:
-    """How HR crops are chosen. `flat_std`: least standard deviation of luma in 8-bit levels."""
-
-    flat_std: float
-    augmentation: Augmentation
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which training photographs a set may draw from; the conditions add up, none means all of them."""
-
-    source: str | None = None  # only photographs of this source
-    highest: str | None = None  # manifest column to rank by, greatest first...
-    share: Share = 1.0  # ...of which this share is kept
-
-
-@dataclass(frozen=True)
-class TileSet:
-    """One training set: `images` HR tiles of 4*lr_size pixels a side, cut from the photographs of a selection."""
-
-    selection: str
-    images: str
-    lr_size: Count
-    augment: bool
-
-
-@dataclass(frozen=True)
-class Generator:
-    """`kind` is srgan (paper III-A) or residual (the recommended one)."""
-
-    kind: Literal["srgan", "residual"]
-    filters: Count
-    blocks: Count
-    momentum: Share = 0.5
-    upscaling: Literal["pixel_shuffle", "nearest"] = "pixel_shuffle"
-
-
-@dataclass(frozen=True)
-class Discriminator:
-    """Filters of the first block, units of the dense layer, batch-norm momentum (paper III-B)."""
-
-    filters: Count
-    dense: Count
-    momentum: Share
-
-
-@dataclass(frozen=True)
-class Content:
-    """The VGG whose features make the content loss (paper III-C)."""
-
-    network: Literal["vgg19", "hed-vgg16"]
-    layer: str
-    weights: str = "default"
-    feature_scale: Amount = 1 / 12.75
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weights of the generator's loss terms; a term of weight 0 is not computed."""
-
-    content: float
-    adversarial: float
-    pixel: float
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a generator is trained. `crop` is an LR side in pixels; rates are per step."""
-
-    generator: Generator
-    loss_weights: LossWeights
-    learning_rate: Amount
-    batch_size: Count
-    discriminator: Discriminator | None = None
-    content: Content | None = None
-    schedule: Literal["constant", "cosine"] = "constant"
-    ema: Share = 0.0
-    crop: Count | None = None
-    flips: bool = False
-    crops_per_image: Count = 1
-    warm_start: str | None = None
-    steps: Count | None = None  # given for warm starts only; variants count epochs
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One run of the study: a set, a recipe, and the paper's number of epochs."""
-
-    set: str
-    recipe: str
-    epochs: Amount
-    snapshot: Amount | None = None  # also keep the generator as it was after this many epochs
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """`statistics`: what batch norm normalises with at test time, see `enhance.enhancer`."""
-
-    statistics: Literal["image", "moving"]
-
-    @property
-    def other(self) -> str:
-        """The reading of batch norm that is shown beside the chosen one."""
-        return {"image": "moving", "moving": "image"}[self.statistics]
-
-    def other_name(self, run: str) -> str:
-        """How the tables call a run that is judged under the other reading."""
-        return f"{run} ({self.other} statistics)"
-
-
-@dataclass(frozen=True)
-class Profile:
-    """One size of the whole study. `recipes` overrides single values of the full-size recipes."""
-
-    photos: Literal["sample", "raw"]
-    images: dict[str, Count]
-    epoch_scale: Amount
-    selections: dict[str, Selection]
-    test_crop: Count | None = None
-    recipes: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+from srstudy.schema import build, check_keys, merge, pick
+from srstudy.settings import Data, Evaluation, Profile, Recipe, TileSet, Training, Variant
 
 
 @dataclass(frozen=True)
@@ -155,11 +23,13 @@ class Study:
     seed: int
     data: Data
     evaluation: Evaluation
+    training: Training
     profile: Profile
     sets: dict[str, TileSet]
     variants: dict[str, Variant]
     recipes: dict[str, Recipe]
     pretrain: dict[str, Recipe]
+    released: dict[str, Recipe]
 
     @property
     def note(self) -> str:
@@ -167,20 +37,25 @@ class Study:
         counts = ", ".join(f"{name} = {count:,}" for name, count in self.profile.images.items())
         return f"{self.profile_name} profile: {counts} images"
 
+    @property
+    def on_sample(self) -> dict[str, Recipe]:
+        """Recipes trained for a number of steps on all training photographs of `data/sample`, whatever the profile."""
+        return {**self.pretrain, **self.released}
+
     def variant(self, name: str) -> Variant:
         """The variant called `name`. Raises StudyError, naming the nearest one, if there is none."""
         return pick(self.variants, name, "variants")
 
     def recipe(self, name: str) -> Recipe:
         """The recipe of a variant, or of a warm start."""
-        if name in self.pretrain:
-            return self.pretrain[name]
+        if name in self.on_sample:
+            return self.on_sample[name]
         return pick(self.recipes, self.variant(name).recipe, f"variants.{name}.recipe")
 
     def steps(self, name: str) -> int:
         """Generator updates of a variant, or of a warm start."""
-        if name in self.pretrain:
-            return self.pretrain[name].steps
+        if name in self.on_sample:
+            return self.on_sample[name].steps
         return self.steps_of(name, self.variant(name).epochs)
 
     def steps_of(self, name: str, epochs: float) -> int:
@@ -189,9 +64,16 @@ class Study:
         images = self.images(self.variant(name).set) * recipe.crops_per_image
         return max(1, math.ceil(epochs * self.profile.epoch_scale * images / recipe.batch_size))
 
+    def epoch_steps(self, name: str) -> int:
+        """Updates in which a run sees every image of its set once; of a run that counts steps, a tenth of all."""
+        if name in self.on_sample:
+            return max(1, self.steps(name) // 10)
+        recipe = self.recipe(name)
+        return math.ceil(self.images(self.variant(name).set) * recipe.crops_per_image / recipe.batch_size)
+
     def snapshot_step(self, name: str) -> int | None:
         """The step after which a variant's snapshot is taken, if it wants one."""
-        epochs = None if name in self.pretrain else self.variant(name).snapshot
+        epochs = None if name in self.on_sample else self.variant(name).snapshot
         return None if epochs is None else self.steps_of(name, epochs)
 
     def snapshot_name(self, name: str) -> str:
@@ -199,9 +81,11 @@ class Study:
         return f"{name} after {self.variant(name).snapshot:g} epochs"
 
     def model_folder(self, name: str) -> Path:
-        """Where the trained generator of a variant, or of a warm start, is kept."""
+        """Where the trained generator of a variant, a warm start or a released model is kept."""
         models = self.root / "models"
-        return models / "pretrained" / name if name in self.pretrain else models / name
+        if name in self.on_sample:
+            return models / ("pretrained" if name in self.pretrain else "released") / name
+        return models / name
 
     def warm_start_name(self, name: str) -> str | None:
         """How the tables call the generator from which a run starts, or None if it starts from scratch."""
@@ -244,7 +128,19 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
         params = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise StudyError(f"params.yaml: not valid YAML ({' '.join(str(error).split())}).") from error
-    known = {"profile", "seed", "data", "evaluation", "sets", "variants", "recipes", "pretrain", "profiles"}
+    known = {
+        "profile",
+        "seed",
+        "data",
+        "evaluation",
+        "training",
+        "sets",
+        "variants",
+        "recipes",
+        "pretrain",
+        "released",
+        "profiles",
+    }
     check_keys(params, known, known, "params.yaml")
     name = profile or build(str, params["profile"], "profile")
     profiles = build(dict[str, Profile], params["profiles"], "profiles")
@@ -259,11 +155,13 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
         seed=build(int, params["seed"], "seed"),
         data=build(Data, params["data"], "data"),
         evaluation=build(Evaluation, params["evaluation"], "evaluation"),
+        training=build(Training, params["training"], "training"),
         profile=chosen,
         sets=build(dict[str, TileSet], params["sets"], "sets"),
         variants=build(dict[str, Variant], params["variants"], "variants"),
         recipes=recipes,
         pretrain=build(dict[str, Recipe], params["pretrain"], "pretrain"),
+        released=build(dict[str, Recipe], params["released"], "released"),
     )
     _check_names(study)
     return study
@@ -279,13 +177,16 @@ def _check_names(study: Study) -> None:
     """Every name that a section refers to must exist: found now, not after an hour of training."""
     for key in study.profile.recipes:
         pick(study.recipes, key, f"profiles.{study.profile_name}.recipes")
-    for key, recipe in study.pretrain.items():
-        if recipe.steps is None:
-            raise StudyError(f"pretrain.{key}: the key 'steps' is missing.")
+    for section in ("pretrain", "released"):
+        for key, recipe in getattr(study, section).items():
+            if recipe.steps is None:
+                raise StudyError(f"{section}.{key}: the key 'steps' is missing.")
+            if recipe.warm_start is not None:
+                pick(study.on_sample, recipe.warm_start, f"{section}.{key}.warm_start")
     for key, tiles in study.sets.items():
         pick(study.profile.selections, tiles.selection, f"sets.{key}.selection")
         study.images(key)
-    for section in ("recipes", "pretrain"):
+    for section in ("recipes", "pretrain", "released"):
         for key, recipe in getattr(study, section).items():
             _check_losses(recipe, f"{section}.{key}")
     for name, variant in study.variants.items():
@@ -297,7 +198,7 @@ def _check_names(study: Study) -> None:
         recipe = study.recipe(name)
         if recipe.warm_start is None:
             continue
-        warm = pick(study.pretrain, recipe.warm_start, f"recipes.{study.variants[name].recipe}.warm_start")
+        warm = pick(study.on_sample, recipe.warm_start, f"recipes.{study.variants[name].recipe}.warm_start")
         if warm.generator != recipe.generator:
             raise StudyError(
                 f"pretrain.{recipe.warm_start}.generator: differs from recipes.{study.variants[name].recipe}.generator "

@@ -17,33 +17,42 @@ from srstudy.tiles import Tiles
 
 
 def batches(
-    tiles: Tiles, seed: int, batch_size: int, start: int, stop: int, crop: int | None = None, flips: bool = False
+    tiles: Tiles,
+    seed: int,
+    batch_size: int,
+    start: int,
+    stop: int,
+    crop: int | None = None,
+    flips: bool = False,
+    replicas: range = range(1),
+    of: int = 1,
 ) -> tf.data.Dataset:
     """Batches number `start` to `stop` - 1 as (lr, hr), uint8 [B, s, s, 3] and [B, 4s, 4s, 3].
 
     Tiles come in a new random order in each epoch. `crop` takes a random square of that LR side out of each;
-    `flips` mirrors and turns it.
-    """
+    `flips` mirrors and turns it. Where `of` devices share the batches, those of `replicas` get their equal parts of
+    each, one after the other.
+    """  # fmt: skip
     size = crop or tiles.lr.shape[1]
     if size > tiles.lr.shape[1]:
         raise StudyError(
             f"crop: {size} is larger than the set's LR tiles ({tiles.lr.shape[1]}); choose a smaller crop."
         )
 
-    def load(step: int) -> tuple[np.ndarray, np.ndarray]:
-        pairs = [
-            _pair(tiles, seed, position, size, flips) for position in range(step * batch_size, (step + 1) * batch_size)
-        ]
-        lr, hr = zip(*pairs)
+    share = batch_size // of
+
+    def load(part: int) -> tuple[np.ndarray, np.ndarray]:
+        step, replica = divmod(part, len(replicas))
+        first = step * batch_size + replicas[replica] * share
+        lr, hr = zip(*(_pair(tiles, seed, position, size, flips) for position in range(first, first + share)))
         return np.stack(lr), np.stack(hr)
 
-    def shaped(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        lr, hr = tf.numpy_function(load, [step], [tf.uint8, tf.uint8])
-        return tf.ensure_shape(lr, (batch_size, size, size, 3)), tf.ensure_shape(
-            hr, (batch_size, size * SCALE, size * SCALE, 3)
-        )
+    def shaped(part: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        lr, hr = tf.numpy_function(load, [part], [tf.uint8, tf.uint8])
+        return tf.ensure_shape(lr, (share, size, size, 3)), tf.ensure_shape(hr, (share, size * SCALE, size * SCALE, 3))
 
-    return tf.data.Dataset.range(start, stop).map(shaped, num_parallel_calls=2, deterministic=True).prefetch(4)
+    parts = tf.data.Dataset.range(start * len(replicas), stop * len(replicas))
+    return parts.map(shaped, num_parallel_calls=2, deterministic=True).prefetch(4)
 
 
 def _pair(tiles: Tiles, seed: int, position: int, size: int, flips: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -12,13 +12,14 @@ from tqdm import tqdm
 
 from srstudy.config import Study
 from srstudy.degrade import SCALE, crop_to_multiple, downscale, upscale
-from srstudy.enhance import enhancer, has_batch_norm
+from srstudy.enhance import Enhancer, has_batch_norm
 from srstudy.errors import StudyError
 from srstudy.images import list_images, read_rgb, write_png
 from srstudy.manifest import open_manifest, usable
 from srstudy.metrics import BICUBIC, colour, fidelity, inner, sharpness
 from srstudy.networks import load_model
 from srstudy.perceptual import feature_network, features
+from srstudy.sources import sample_photos
 
 DISTANCE_NETWORK = "hed-vgg16"  # the one that needs no download; MEASURES in metrics.py names it
 DISTANCE_LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
@@ -54,6 +55,16 @@ def reports_folder(study: Study, test_set: str | Path | None = None) -> Path:
     return study.root / "reports" / "test_sets" / "-".join(filter(None, (folder.parent.name, folder.name)))
 
 
+def validation_images(study: Study) -> dict[str, np.ndarray]:
+    """A handful of HR photographs of `data/sample`'s validation split (their centres), by name, to watch a run on.
+
+    The same for every run and profile, so that curves can be compared.
+    """
+    photos = [photo for photo in sample_photos(study.root) if photo.split == "validation"]
+    chosen = photos[: study.training.validation_photos]
+    return {photo.id: crop_to_multiple(_centre(read_rgb(study.root / photo.path), 256)) for photo in chosen}
+
+
 def _by_name(paths: Sequence[Path]) -> dict[str, np.ndarray]:
     images = {}
     for path in paths:
@@ -84,9 +95,9 @@ def methods_of(study: Study, variant: str) -> dict[str, Callable[[np.ndarray], n
     methods = {}
     for name, path in models.items():
         generator = load_model(path)
-        methods[name] = enhancer(generator, study.evaluation.statistics)
+        methods[name] = Enhancer(generator, study.evaluation.statistics)
         if has_batch_norm(generator):
-            methods[study.evaluation.other_name(name)] = enhancer(generator, study.evaluation.other)
+            methods[study.evaluation.other_name(name)] = Enhancer(generator, study.evaluation.other)
     return methods
 
 

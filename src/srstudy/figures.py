@@ -15,7 +15,8 @@ from matplotlib.patches import Rectangle
 
 from srstudy.degrade import SCALE
 from srstudy.files import replacing
-from srstudy.metrics import MEASURES
+from srstudy.images import read_rgb
+from srstudy.metrics import MEASURES, RATES
 
 HIGHLIGHT = "#d55e00"  # Okabe and Ito's vermilion and blue: distinct for colour-blind readers
 PLAIN = "#0072b2"
@@ -77,15 +78,34 @@ def colour_scatter(points: Mapping[str, pd.DataFrame], title: str) -> Figure:
     return _titled(figure, title)
 
 
-def loss_curves(history: pd.DataFrame, title: str) -> Figure:
-    """One panel per recorded loss over training steps."""
-    names = [name for name in history if name != "step"]
-    figure, axes = _subplots(1, len(names), figsize=(2.9 * len(names), 2.6), squeeze=False)
-    for axis, name in zip(axes[0], names):
-        axis.plot(history.step, history[name], color=PLAIN, marker="." if len(history) < 3 else None)
-        axis.set_title(f"{name} loss", fontsize=9)
-        axis.set_xlabel("step", fontsize=8)
+def curves(history: Sequence[Mapping[str, float]], title: str, columns: int = 5) -> Figure:
+    """One panel per figure of a run's history over training steps; what is measured at ends of epochs has dots."""
+    table = pd.DataFrame(history)
+    names = [name for name in table if name not in ("step", "epoch", *RATES)]
+    rows = -(-len(names) // columns)
+    figure, axes = _subplots(rows, columns, figsize=(2.3 * columns, 1.9 * rows), squeeze=False)
+    for axis, name in zip(axes.flat, names):
+        known = table[["step", name]].dropna()
+        axis.plot(known.step, known[name], color=PLAIN, marker="." if len(known) < 12 else None)
+        axis.set_title(name.replace("_", " "), fontsize=9)
         axis.tick_params(labelsize=7)
+    for axis in axes.flat[len(names) :]:
+        axis.axis("off")
+    for axis in axes[-1]:
+        axis.set_xlabel("step", fontsize=8)
+    return _titled(figure, title)
+
+
+def strips(folder: str | Path, title: str, most: int = 6) -> Figure:
+    """The pictures of a run's validations, one below the other, the first and the last among them."""
+    paths = sorted(Path(folder).glob("step-*.png"))
+    chosen = [paths[i] for i in sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(most, len(paths)))})]
+    figure, axes = _subplots(len(chosen), 1, figsize=(8, 2.1 * len(chosen)), squeeze=False)
+    for axis, path in zip(axes[:, 0], chosen):
+        axis.imshow(read_rgb(path))
+        axis.set_ylabel(f"step {int(path.stem.rpartition('-')[2]):,}", fontsize=8)
+        axis.set_xticks([])
+        axis.set_yticks([])
     return _titled(figure, title)
 
 

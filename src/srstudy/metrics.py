@@ -12,6 +12,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from srstudy.degrade import SCALE
 
 EQUAL_DB = 100.0  # PSNR of equal images, which would be infinite and spoil every mean
+RATES = ("images_per_second", "memory_gb")  # in a history, what differs between equal runs
 BICUBIC = "bicubic"  # the method that stands in every table
 
 # What the tables call them, and whether more is better (1), less (-1), or nearer to the target is (0).

@@ -22,7 +22,7 @@ CONVS = {"vgg19": (2, 2, 4, 4, 4), "hed-vgg16": (2, 2, 3, 3, 3)}
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 
 
-def feature_network(network: str, layer_names: tuple[str, ...], weights: str = "default") -> keras.Model:
+def feature_network(network: str, layer_names: tuple[str, ...], weights: str | None = "default") -> keras.Model:
     """Frozen VGG up to `layer_names` ("block3_conv4", ...), after their ReLU.
 
     Call it through `features`. `weights`: "default" (vgg19: Keras's ImageNet download; hed-vgg16: the package's own
@@ -37,8 +37,8 @@ def feature_network(network: str, layer_names: tuple[str, ...], weights: str = "
             raise StudyError(f"content layer: {network} has no '{name}'; choose one of {', '.join(names)}.")
     needed = names[: max(names.index(name) for name in layer_names) + 1]
     model = _build(needed, layer_names)
-    arrays = _load(network, needed, weights)
-    for name in needed:
+    arrays = _load(network, needed, weights) if weights else {}  # without weights it can be counted, not used
+    for name in arrays:
         model.get_layer(name).set_weights(arrays[name])
     model.trainable = False
     return model
@@ -50,7 +50,7 @@ def features(network: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
     The VGG weights expect BGR in [0, 255] minus the Caffe mean.
     """
     bgr = (images[..., ::-1] + 1.0) * 127.5 - tf.constant(CAFFE_MEAN_BGR, images.dtype)
-    return tf.nest.flatten(network(bgr))
+    return [tf.cast(maps, tf.float32) for maps in tf.nest.flatten(network(bgr))]
 
 
 def _layer_names(network: str) -> list[str]:

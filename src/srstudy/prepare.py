@@ -13,10 +13,10 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from srstudy.config import Augmentation, Data, Selection, TileSet
 from srstudy.degrade import SCALE, downscale
 from srstudy.errors import StudyError
 from srstudy.images import read_rgb
+from srstudy.settings import Augmentation, Data, Selection, TileSet
 from srstudy.tiles import Tiles
 
 ATTEMPTS = 50  # places or transforms tried before giving up on a photograph

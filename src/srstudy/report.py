@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 
 from srstudy.config import Study
 from srstudy.errors import StudyError
+from srstudy.guards import guard_events
 from srstudy.metrics import MEASURES
 from srstudy.statistics import Estimate, bias_difference, colour_bias, estimate, main_effect
 
@@ -46,6 +48,31 @@ def by_reading(study: Study, scores: pd.DataFrame) -> tuple[pd.DataFrame, pd.Dat
     other = scores[is_other].assign(method=scores.method[is_other].str.removesuffix(suffix))
     alike = chosen[~chosen.method.isin(other.method)]
     return chosen, pd.concat([alike, other], ignore_index=True)
+
+
+def runs_table(study: Study) -> pd.DataFrame:
+    """How far every run came, and what the guards saw in it."""
+    rows = []
+    for name in study.variants:
+        path = study.root / "reports" / "runs" / f"{name}.json"
+        if not path.is_file():
+            raise StudyError(f"reports/runs/{name}.json: not trained yet; run `dvc repro train@{name}`.")
+        run = json.loads(path.read_text(encoding="utf-8"))
+        history = pd.read_csv(study.root / "reports" / "history" / f"{name}.csv")
+        known = [row.dropna().to_dict() for _, row in history.iterrows()]
+        seen = [
+            f"{event.guard} (step {event.step}, {event.value:.2f})"
+            for event in guard_events(known, study.training.guards)
+        ]
+        rows.append(
+            {
+                "run": name,
+                "steps": f"{run['step']:,} of {run['steps']:,}",
+                "complete": "yes" if run["complete"] else "NO: its figures are those of an unfinished run",
+                "what the guards saw": "; ".join(seen) or "nothing",
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def tint(study: Study, scores: pd.DataFrame) -> pd.DataFrame:

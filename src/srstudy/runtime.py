@@ -38,6 +38,8 @@ def _set_up(training: bool) -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import tensorflow as tf
 
+    # Else TensorFlow tells of "retracing" when there are many generators, with an address that no two runs share.
+    tf.get_logger().setLevel("ERROR")
     tf.config.experimental.enable_op_determinism()
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)

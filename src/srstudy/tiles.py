@@ -14,7 +14,7 @@ from srstudy.files import replacing
 from srstudy.images import read_rgb
 from srstudy.sources import sample_photos
 
-WARM_START_TILE = 256  # HR pixels a side; training takes random crops out of it
+GRID_TILE = 256  # HR pixels a side; training takes random crops out of it
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ def _starts(length: int, size: int) -> list[int]:
 
 
 def training_tiles(study: Study, name: str) -> Tiles:
-    """The tiles that a variant, or a warm start, trains on.
+    """The tiles that a variant, a warm start or a released model trains on.
 
-    Warm starts use every training photograph of `data/sample`, whatever the profile; nothing need be prepared for them.
+    The last two use every training photograph of `data/sample`, whatever the profile; nothing is prepared for them.
     Raises StudyError if the variant's set is not prepared yet.
     """
-    if name in study.pretrain:
+    if name in study.on_sample:
         photos = [photo for photo in sample_photos(study.root) if photo.split == "train"]
-        return grid_tiles([read_rgb(study.root / photo.path) for photo in photos], WARM_START_TILE)
+        return grid_tiles([read_rgb(study.root / photo.path) for photo in photos], GRID_TILE)
     return open_tiles(study.root / "data" / "prepared" / study.variant(name).set)

@@ -1,0 +1,62 @@
+"""Where a run computes: one device, every GPU of this machine, or several machines; the code is the same for all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+
+import tensorflow as tf
+
+from srstudy.errors import StudyError
+
+
+@cache
+def strategy() -> tf.distribute.Strategy:
+    """MultiWorkerMirroredStrategy if TF_CONFIG is set, MirroredStrategy for several GPUs, else the default one.
+
+    Made once in a process, because several workers find each other only once.
+    """
+    if os.environ.get("TF_CONFIG"):
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    devices = tf.config.list_logical_devices("GPU")
+    if not devices and len(tf.config.list_logical_devices("CPU")) > 1:  # a CPU cut in two, as tests do
+        devices = tf.config.list_logical_devices("CPU")
+    if len(devices) > 1:
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return tf.distribute.get_strategy()
+
+
+def check_batch(batch_size: int, where: str) -> None:
+    """Raises StudyError if the global batch can't be divided among the devices."""
+    replicas = strategy().num_replicas_in_sync
+    if batch_size % replicas:
+        raise StudyError(
+            f"{where}: a batch of {batch_size} can't be divided among {replicas} devices; set batch_size to a multiple "
+            f"of {replicas}, or let the run see one device alone (CUDA_VISIBLE_DEVICES=0)."
+        )
+
+
+def worker() -> int:
+    """The number of this process among several workers; 0 if it is alone."""
+    resolver = strategy().cluster_resolver
+    return 0 if resolver is None else resolver.task_id or 0
+
+
+def is_chief() -> bool:
+    """Whether this process writes the results: true but for the second and further of several workers."""
+    return worker() == 0
+
+
+def distributed(read: Callable[[range, int], tf.data.Dataset]):
+    """The batches that `read(replicas, of)` makes for some of all the replicas, brought to their devices."""
+    chosen = strategy()
+    if chosen.num_replicas_in_sync == 1:
+        return read(replicas=range(1), of=1)
+
+    def for_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        local = context.num_replicas_in_sync // context.num_input_pipelines
+        first = context.input_pipeline_id * local
+        return read(replicas=range(first, first + local), of=context.num_replicas_in_sync)
+
+    return chosen.distribute_datasets_from_function(for_worker)

@@ -1,0 +1,36 @@
+"""What a run leaves to be read besides its model: history, rates, and whether it reached its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+from dvclive import Live
+
+from srstudy.config import Study
+from srstudy.files import write_csv, write_json
+from srstudy.metrics import RATES
+from srstudy.training import Trained
+
+
+def write_records(study: Study, name: str, trained: Trained) -> None:
+    """Write `reports/history/NAME.csv`, `reports/rates/NAME.csv` and `reports/runs/NAME.json`."""
+    history, reports = pd.DataFrame(trained.history), study.root / "reports"
+    write_csv(reports / "history" / f"{name}.csv", history.drop(columns=list(RATES)))
+    write_csv(reports / "rates" / f"{name}.csv", history[["step", *RATES]])
+    summary = {"complete": trained.complete, "step": trained.step, "steps": trained.steps}
+    write_json(reports / "runs" / f"{name}.json", summary)
+
+
+def live_log(study: Study, name: str) -> Callable[[dict[str, float]], None]:
+    """A function that puts a row of history into DVCLive's folder `models/live/NAME`, to follow a run by."""
+    live = Live(study.root / "models" / "live" / name, resume=True, report=None, save_dvc_exp=False, dvcyaml=None)
+
+    def log(row: dict[str, float]) -> None:
+        live.step = int(row["step"])
+        for key, value in row.items():
+            if key != "step":
+                live.log_metric(key, value)
+        live.make_summary()
+
+    return log

@@ -1,0 +1,173 @@
+"""What `params.yaml` holds, section by section, as frozen dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from srstudy.schema import Amount, Count, Share
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Largest change either way: degrees, degrees, and a fraction of the HR size (paper IV-D)."""
+
+    rotation: float
+    shear: float
+    translation: float
+
+
+@dataclass(frozen=True)
+class Data:
+    """How HR crops are chosen. `flat_std`: least standard deviation of luma in 8-bit levels."""
+
+    flat_std: float
+    augmentation: Augmentation
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which training photographs a set may draw from; the conditions add up, none means all of them."""
+
+    source: str | None = None  # only photographs of this source
+    highest: str | None = None  # manifest column to rank by, greatest first...
+    share: Share = 1.0  # ...of which this share is kept
+
+
+@dataclass(frozen=True)
+class TileSet:
+    """One training set: `images` HR tiles of 4*lr_size pixels a side, cut from the photographs of a selection."""
+
+    selection: str
+    images: str
+    lr_size: Count
+    augment: bool
+
+
+@dataclass(frozen=True)
+class Generator:
+    """`kind` is srgan (paper III-A) or residual (the recommended one)."""
+
+    kind: Literal["srgan", "residual"]
+    filters: Count
+    blocks: Count
+    momentum: Share = 0.5
+    upscaling: Literal["pixel_shuffle", "nearest"] = "pixel_shuffle"
+
+
+@dataclass(frozen=True)
+class Discriminator:
+    """Filters of the first block, units of the dense layer, batch-norm momentum (paper III-B)."""
+
+    filters: Count
+    dense: Count
+    momentum: Share
+
+
+@dataclass(frozen=True)
+class Content:
+    """The VGG whose features make the content loss (paper III-C)."""
+
+    network: Literal["vgg19", "hed-vgg16"]
+    layer: str
+    weights: str = "default"
+    feature_scale: Amount = 1 / 12.75
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the generator's loss terms; a term of weight 0 is not computed."""
+
+    content: float
+    adversarial: float
+    pixel: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a generator is trained. `crop` is an LR side in pixels; rates are per step."""
+
+    generator: Generator
+    loss_weights: LossWeights
+    learning_rate: Amount
+    batch_size: Count
+    discriminator: Discriminator | None = None
+    content: Content | None = None
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    ema: Share = 0.0
+    pixel_loss: Literal["l1", "charbonnier"] = "l1"
+    label_smoothing: Share = 0.0
+    relativistic: bool = False
+    adversarial_ramp: Share = 0.0  # share of the steps over which the adversarial loss gains its weight
+    crop: Count | None = None
+    flips: bool = False
+    crops_per_image: Count = 1
+    warm_start: str | None = None
+    steps: Count | None = None  # given for warm starts only; variants count epochs
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One run of the study: a set, a recipe, and the paper's number of epochs."""
+
+    set: str
+    recipe: str
+    epochs: Amount
+    snapshot: Amount | None = None  # also keep the generator as it was after this many epochs
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`statistics`: what batch norm normalises with at test time, see `enhance.enhancer`."""
+
+    statistics: Literal["image", "moving"]
+
+    @property
+    def other(self) -> str:
+        """The reading of batch norm that is shown beside the chosen one."""
+        return {"image": "moving", "moving": "image"}[self.statistics]
+
+    def other_name(self, run: str) -> str:
+        """How the tables call a run that is judged under the other reading."""
+        return f"{run} ({self.other} statistics)"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One size of the whole study. `recipes` overrides single values of the full-size recipes."""
+
+    photos: Literal["sample", "raw"]
+    images: dict[str, Count]
+    epoch_scale: Amount
+    selections: dict[str, Selection]
+    test_crop: Count | None = None
+    recipes: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Guards:
+    """When a run counts as gone wrong, see `watch.guard_events`.
+
+    The discriminator's accuracy over `patience` rows of history; diversity of SR relative to HR; colour shift as the
+    length of the mean (a*, b*) shift.
+    """
+
+    discriminator_won: Share
+    discriminator_lost: Share
+    patience: Count
+    collapse: Share
+    colour_shift: Amount
+
+
+@dataclass(frozen=True)
+class Training:
+    """How every run is kept and watched; none of it changes what is learnt, but for `precision`."""
+
+    checkpoint_steps: Count
+    keep_checkpoints: Count
+    validation_photos: Count
+    validations: Count  # at most so many, at ends of epochs
+    precision: Literal["auto", "float32", "mixed_float16"]
+    guards: Guards
+    time_budget: Amount | None = None  # minutes for one run

@@ -1,0 +1,138 @@
+"""One training step: discriminator and generator updated in turn, compiled once, on one device or several."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from srstudy import losses
+from srstudy.errors import StudyError
+from srstudy.players import Players
+from srstudy.settings import Recipe
+
+# What a step may report, in the order that the history has.
+REPORTED = (
+    "discriminator", "pixel", "content", "adversarial", "generator",
+    "real_accuracy", "fake_accuracy", "generator_gradient", "discriminator_gradient",
+)  # fmt: skip
+
+
+class Update:
+    """One update of each player, compiled once: call it with a batch and the number of the step, from 1.
+
+    What it reports of each step is summed where it is computed, and read from there a row of history at a time: no
+    step waits for the one before it to be reported.
+    """
+
+    def __init__(self, recipe: Recipe, players: Players, steps: int, strategy: tf.distribute.Strategy):
+        """`strategy`: in whose scope the players were made, and which distributes the batches."""
+        on_device = _on_one_device(recipe, players, strategy.num_replicas_in_sync)
+        self.names = [name for name in REPORTED if name in reported_by(recipe)]
+        self.sums = tf.Variable(tf.zeros(len(self.names)), trainable=False, name="sums")
+        self._unfinite = tf.Variable(0, dtype=tf.int64, trainable=False, name="unfinite")
+
+        @tf.function
+        def update(lr: tf.Tensor, hr: tf.Tensor, number: tf.Tensor) -> None:
+            done = tf.cast(number, tf.float32) / steps
+            found = strategy.run(on_device, args=(lr, hr, done))
+            report = tf.stack([strategy.reduce("SUM", found[name], axis=None) for name in self.names])
+            self.sums.assign_add(report)
+            good = tf.reduce_all(tf.math.is_finite(report)) | (self._unfinite > 0)
+            self._unfinite.assign(tf.where(good, self._unfinite, number))
+
+        self._update = update
+
+    def trace(self, batch_spec: tuple) -> None:
+        """Build the graph for batches of this element_spec, without running it."""
+        self._update.get_concrete_function(*batch_spec, tf.TensorSpec((), tf.int64))
+
+    def __call__(self, lr: tf.Tensor, hr: tf.Tensor, number: int) -> None:
+        """uint8 [B, s, s, 3] and [B, 4s, 4s, 3], or what `tf.distribute` makes of them."""
+        self._update(lr, hr, tf.constant(number, tf.int64))
+
+    def means(self, count: int) -> dict[str, float]:
+        """What was reported, averaged over the last `count` steps; the sums begin anew. Raises as `check` does."""
+        self.check()
+        values = (self.sums / count).numpy()
+        self.sums.assign(tf.zeros_like(self.sums))
+        return dict(zip(self.names, map(float, values)))
+
+    def check(self) -> None:
+        """Raises StudyError, naming the first such step, if a loss or a gradient was not finite."""
+        step = int(self._unfinite)
+        if step:
+            raise StudyError(
+                f"training: a loss or gradient was not finite in step {step}; the last checkpoint before it is kept; "
+                "lower learning_rate."
+            )
+
+
+def reported_by(recipe: Recipe) -> set[str]:
+    """Which of `REPORTED` a recipe has."""
+    terms = {name for name in ("pixel", "content", "adversarial") if getattr(recipe.loss_weights, name)}
+    players = {"generator", "generator_gradient"}
+    if recipe.loss_weights.adversarial:
+        players |= {"discriminator", "discriminator_gradient", "real_accuracy", "fake_accuracy"}
+    return terms | players
+
+
+def _on_one_device(recipe: Recipe, players: Players, replicas: int):
+    """The update as each of `replicas` devices computes it on its part of the batch; what it reports adds up."""
+    weights = recipe.loss_weights
+    generator, discriminator = players.generator, players.discriminator
+
+    def update_discriminator(hr: tf.Tensor, sr: tf.Tensor) -> dict[str, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            real, fake = discriminator(hr, training=True), discriminator(sr, training=True)
+            loss = losses.discriminator_loss(real, fake, recipe.label_smoothing, recipe.relativistic)
+            scaled = players.discriminator_optimizer.scale_loss(loss / replicas)
+        norm = _apply(tape, scaled, discriminator, players.discriminator_optimizer)
+        return {
+            "discriminator": loss,
+            "real_accuracy": tf.reduce_mean(tf.cast(real > 0, tf.float32)),
+            "fake_accuracy": tf.reduce_mean(tf.cast(fake < 0, tf.float32)),
+            "discriminator_gradient": norm,
+        }
+
+    def generator_terms(hr: tf.Tensor, sr: tf.Tensor) -> dict[str, tf.Tensor]:
+        terms = {}
+        if weights.pixel:
+            terms["pixel"] = losses.PIXEL_LOSSES[recipe.pixel_loss](hr, sr)
+        if weights.content:
+            terms["content"] = players.content_loss(hr, sr)
+        if weights.adversarial:
+            real = discriminator(hr, training=True) if recipe.relativistic else None
+            terms["adversarial"] = losses.adversarial_loss(discriminator(sr, training=True), real)
+        return terms
+
+    def weight(name: str, progress: tf.Tensor) -> tf.Tensor:
+        ramp = tf.minimum(progress / recipe.adversarial_ramp, 1.0) if recipe.adversarial_ramp else 1.0
+        return getattr(weights, name) * (ramp if name == "adversarial" else 1.0)
+
+    def step(lr: tf.Tensor, hr: tf.Tensor, progress: tf.Tensor) -> dict[str, tf.Tensor]:
+        lr, hr = (tf.cast(images, tf.float32) / 127.5 - 1.0 for images in (lr, hr))
+        report = {}
+        with tf.GradientTape() as tape:
+            sr = tf.cast(generator(lr, training=True), tf.float32)
+            if discriminator is not None:
+                with tape.stop_recording():
+                    report |= update_discriminator(hr, sr)
+            terms = generator_terms(hr, sr)
+            loss = tf.add_n([weight(name, progress) * term for name, term in terms.items()])
+            scaled = players.generator_optimizer.scale_loss(loss / replicas)
+        norm = _apply(tape, scaled, generator, players.generator_optimizer)
+        report |= terms | {"generator": loss, "generator_gradient": norm}
+        return {name: report[name] / replicas for name in REPORTED if name in report}
+
+    return step
+
+
+def _apply(tape: tf.GradientTape, scaled: tf.Tensor, model: keras.Model, optimizer: keras.Optimizer) -> tf.Tensor:
+    """One update; returns the gradient's norm on this device."""
+    gradients = tape.gradient(scaled, model.trainable_variables)
+    norm = tf.linalg.global_norm(gradients)
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        # float16 needs the loss large. A gradient beyond its range is no failure: it is skipped, and less is tried.
+        norm = tf.where(tf.math.is_finite(norm), norm / optimizer.scale_loss(1.0), 0.0)
+    optimizer.apply(gradients, model.trainable_variables)
+    return norm

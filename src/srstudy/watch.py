@@ -1,0 +1,115 @@
+"""Watching a run: its history, row by row, and what it does to a handful of validation photographs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import keras
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from srstudy import devices
+from srstudy.degrade import downscale
+from srstudy.enhance import Enhancer
+from srstudy.images import write_png
+from srstudy.metrics import colour, fidelity
+from srstudy.players import Players, weights_of
+from srstudy.step import Update
+
+LOG_ROWS = 40  # lines of history a run leaves besides its validations, whatever its length
+
+
+class Validation:
+    """Judges the generator as it is on fixed photographs: call it with the weights, get figures and SR images."""
+
+    def __init__(
+        self,
+        photos: Mapping[str, np.ndarray],
+        generator: keras.Model,
+        statistics: str,
+        distance: Callable[[np.ndarray, Sequence[np.ndarray]], list[float]],
+    ):
+        """`photos`: HR uint8 [H, W, 3] by name; `generator`: one of the same architecture, which is not changed."""
+        self.photos, self._distance = dict(photos), distance
+        self._lrs = {name: downscale(hr) for name, hr in photos.items()}
+        self._enhance = Enhancer(generator, statistics)
+
+    def __call__(self, weights: list[np.ndarray]) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Means over the photographs, and SR uint8 by name.
+
+        `diversity` is how different SR images are from each other, relative to HR: near 0, the output has collapsed.
+        """
+        self._enhance.generator.set_weights(weights)
+        srs = {name: self._enhance(lr) for name, lr in self._lrs.items()}
+        scores = [{**fidelity(hr, srs[name]), **colour(hr, srs[name])} for name, hr in self.photos.items()]
+        means = {key: float(np.mean([row[key] for row in scores])) for key in ("psnr_y", "shift_a", "shift_b")}
+        far = [self._distance(hr, [srs[name]])[0] for name, hr in self.photos.items()]
+        return means | {"perceptual": float(np.mean(far)), "diversity": self._diversity(srs)}, srs
+
+    def _diversity(self, srs: Mapping[str, np.ndarray]) -> float:
+        def spread(images: Mapping[str, np.ndarray]) -> float:
+            side = min(min(image.shape[:2]) for image in images.values())
+            squares = [image[:side:4, :side:4].astype(float) for image in images.values()]
+            return float(np.mean([np.abs(a - b).mean() for a, b in combinations(squares, 2)] or [squares[0].std()]))
+
+        return spread(srs) / max(spread(self.photos), 1e-9)
+
+
+class Diary:
+    """The history of a run, a row at a time: means of what the steps reported, figures on validation photographs."""
+
+    def __init__(
+        self,
+        steps: int,
+        epoch_steps: int,
+        validations: int,
+        validation: Validation | None,
+        history: list[dict[str, float]],
+        strips: Path,
+    ):
+        """`history`: the rows of a run that goes on; `strips`: folder of the pictures, one for each validation."""
+        epochs = max(1, steps // epoch_steps)
+        every = -(-epochs // validations) * epoch_steps
+        self._validated = {*range(every, steps + 1, every), steps} if validation else set()
+        self._every, self._steps, self._epoch_steps = max(1, steps // LOG_ROWS), steps, epoch_steps
+        self._validation, self._strips = validation, strips
+        self.history, self._clock = history, time.perf_counter()
+
+    def is_due(self, number: int) -> bool:
+        """Whether a row ends with this step."""
+        return number % self._every == 0 or number in self._validated or number == self._steps
+
+    def add(self, number: int, update: Update, players: Players, batch_size: int) -> dict[str, float]:
+        """Put the row that ends with step `number` into the history and return it. Raises as `Update.check` does."""
+        count = number - (self.history[-1]["step"] if self.history else 0)
+        row = {"step": number, "epoch": round(number / self._epoch_steps, 3), **update.means(count)}
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(players.generator_optimizer.learning_rate))
+        seconds = time.perf_counter() - self._clock
+        if number in self._validated:
+            figures, srs = self._validation(weights_of(players))
+            row |= figures
+            side = min(min(sr.shape[:2]) for sr in srs.values()) // 2
+            if devices.is_chief():
+                write_png(
+                    self._strips / f"step-{number:07d}.png", np.hstack([_centre(sr, side) for sr in srs.values()])
+                )
+        row |= {"images_per_second": count * batch_size / seconds, "memory_gb": memory_gb()}
+        self.history.append(row)
+        self._clock = time.perf_counter()
+        return row
+
+
+def memory_gb() -> float:
+    """Peak memory of the first GPU, or what this process holds now where there is none."""
+    if tf.config.list_physical_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**30
+    return psutil.Process().memory_info().rss / 2**30
+
+
+def _centre(image: np.ndarray, side: int) -> np.ndarray:
+    top, left = ((length - side) // 2 for length in image.shape[:2])
+    return image[top : top + side, left : left + side]

@@ -1,0 +1,60 @@
+"""One tiny run in a process of its own, as every run of the study is: `python -m tests.apart FOLDER NAME RECIPE ...`.
+
+Within one process, what ran before may change the order in which TensorFlow adds up a sum.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+
+def main() -> None:
+    """Train on the tiles in FOLDER; leave models, history and events in FOLDER/NAME."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("recipe")
+    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--change", type=json.loads, default={}, help="keys of the recipe")
+    parser.add_argument("--set", type=json.loads, default={}, help="keys of the training settings")
+    parser.add_argument("--devices", type=int, default=1, help="the CPU cut into so many")
+    options = parser.parse_args()
+
+    from srstudy import runtime
+
+    runtime.start(7, training=True)
+    import pandas as pd
+    import tensorflow as tf
+
+    if options.devices > 1:
+        [cpu] = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * options.devices)
+
+    from tests.tiny import RECIPES, SETTINGS
+
+    from srstudy import devices
+    from srstudy.files import write_csv, write_json
+    from srstudy.metrics import RATES
+    from srstudy.tiles import open_tiles
+    from srstudy.training import Run, train
+
+    recipe, settings = replace(RECIPES[options.recipe], **options.change), replace(SETTINGS, **options.set)
+    folder = options.folder / options.name
+    run = Run(
+        recipe, open_tiles(options.folder / "tiles"), options.steps, epoch_steps=8, seed=1,
+        checkpoints=options.folder / f"{options.name}-checkpoints", snapshot_step=2,
+    )  # fmt: skip
+    trained = train(run, settings)
+    if devices.is_chief():
+        trained.save(folder)
+        write_csv(folder / "history.csv", pd.DataFrame(trained.history).drop(columns=list(RATES)))
+        write_json(folder / "run.json", {"complete": trained.complete, "step": trained.step})
+    print("done", os.getpid(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
