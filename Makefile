@@ -40,6 +40,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "make: installed"
 
 study: $(STAMP) ## run what is not up to date of the study (dvc repro), then print the result table
+	@$(BIN)/python -m srstudy.config
 	@$(ENV) $(BIN)/dvc repro
 	@$(ENV) $(BIN)/python -m srstudy.summary
 

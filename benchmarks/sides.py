@@ -55,7 +55,7 @@ def ours_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
     """The study's step on a batch in memory."""
     from srstudy import runtime
 
-    runtime.start(1, training=True)
+    runtime.start(1)
     import tensorflow as tf
 
     from srstudy.step import Update

@@ -1,8 +1,8 @@
 """Run one notebook as a stage: `python notebooks/run.py 03_train [--name 5k-32-plain] [-p key value ...]`.
 
 The executed notebook and its HTML land in `reports/`, cleaned of everything that differs between equal runs; wall
-times go to `reports/timings.csv`. Progress is shown live. A StudyError, a full disk or a kernel that dies ends in one
-line and exit code 1.
+times go to `reports/timings.csv`. Progress is shown live. A StudyError, a full disk, a kernel that dies, SIGTERM or
+Ctrl-C ends in one line and exit code 1.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import errno
 import html
 import os
 import re
+import signal
 import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -72,15 +74,43 @@ def find(title: str, parameters: dict[str, str]) -> Path:
 
 
 def execute(path: Path, parameters: dict[str, str]):
-    """The executed notebook. Raises StudyError for one raised inside it, a full disk, a kernel that dies."""
+    """The executed notebook. Raises StudyError for one raised inside it, a full disk, a kernel that dies or is told
+    to stop.
+    """
     import papermill
 
     with in_one_sentence(path.name), without_chatter(), tempfile.TemporaryDirectory() as folder:
         isolate_kernel(Path(folder))
-        return papermill.execute_notebook(
-            str(path), str(Path(folder) / path.name), parameters=parameters, cwd=str(path.parent),
-            progress_bar=False, stderr_file=sys.stderr, autosave_cell_every=0,
-        )  # fmt: skip
+        # In a thread of its own, papermill leaves the signals to us.
+        with ThreadPoolExecutor(1) as thread, signals_to_the_kernel():
+            return thread.submit(
+                papermill.execute_notebook, str(path), str(Path(folder) / path.name), parameters=parameters,
+                cwd=str(path.parent), progress_bar=False, stderr_file=sys.stderr, autosave_cell_every=0,
+            ).result()  # fmt: skip
+
+
+@contextmanager
+def signals_to_the_kernel():
+    """Pass SIGTERM and Ctrl-C on: training then saves where it is. Raises StudyError if the notebook ended by one."""
+    import psutil
+
+    came = []
+
+    def pass_on(number, _):
+        came.append(signal.Signals(number).name)
+        for kernel in psutil.Process().children():
+            kernel.send_signal(number if os.name == "posix" else signal.SIGTERM)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    except Exception as error:
+        if came and getattr(error, "ename", "") != "StudyError":
+            raise StudyError(f"stopped by {came[0]}; run it again to go on.") from error
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -136,11 +166,16 @@ def without_chatter():
 
 
 def isolate_kernel(folder: Path) -> None:
-    """Keep the user's own IPython start-up files, the kernel's chatter and chance out of the reports."""
+    """Keep the user's own IPython start-up files, the kernel's chatter and chance out of the reports.
+
+    In a log, where a progress bar can't be drawn over, it is drawn twice a minute.
+    """
     profile = folder / "profile_default"
     profile.mkdir()
     (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\n", encoding="utf-8")
     os.environ.update(IPYTHONDIR=str(folder), PYDEVD_DISABLE_FILE_VALIDATION="1", TF_CPP_MIN_LOG_LEVEL="3")
+    seconds = "1" if sys.stderr.isatty() else "30"
+    os.environ.update(TQDM_MININTERVAL=seconds, TQDM_MAXINTERVAL=seconds)
     os.environ["PYTHONHASHSEED"] = "0"  # the order of a set is then no difference between equal runs
 
 

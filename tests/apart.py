@@ -26,7 +26,7 @@ def main() -> None:
 
     from srstudy import runtime
 
-    runtime.start(7, training=True)
+    runtime.start(7)
     import pandas as pd
     import tensorflow as tf
 

@@ -28,12 +28,13 @@ def test_images_of_one_name_are_refused_rather_than_dropped(study, photo, save_i
         images_of(study, folder)
 
 
-def test_a_run_is_judged_beside_its_snapshot_and_its_warm_start_under_both_readings(tiny_study):
+def test_a_run_is_judged_beside_its_snapshot_and_a_warm_start_by_itself_under_both_readings(tiny_study):
     study = tiny_study.load()
     run = "5k-32-plain"
     generator = build_generator(study.recipe(run).generator)
     for path in (study.model_folder(run) / "generator.keras", study.model_folder(run) / "snapshot.keras"):
         save_model(generator, path)
     save_model(generator, study.warm_start_path(run))
-    names = [run, f"{run} after 10 epochs", "warm start srgan"]
+    names = [run, f"{run} after 10 epochs"]
     assert list(methods_of(study, run)) == [x for name in names for x in (name, f"{name} (moving statistics)")]
+    assert list(methods_of(study, "srgan")) == ["warm start srgan", "warm start srgan (moving statistics)"]

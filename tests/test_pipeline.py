@@ -26,6 +26,7 @@ EVERYWHERE = {
 }
 FIGURES = {"figures": "draws what was computed: a changed picture must not train for hours"}
 PICTURES = FIGURES | {"tables": "shows what was computed as HTML"}
+JUDGED = {"guards": "what the report says of training"}
 EXCLUDED = {
     "data": PICTURES,
     "prepare": PICTURES,
@@ -42,7 +43,8 @@ EXCLUDED = {
         "sources": "lists photographs for warm starts",
         "degrade": "made the tiles' LR in data/prepared; here it gives the scale, which they have too",
     },
-    "evaluate": PICTURES,
+    "evaluate": PICTURES | JUDGED,
+    "evaluate-given": PICTURES | JUDGED,
     "report": {},  # pictures and tables are what it makes
 }
 
@@ -107,11 +109,15 @@ def test_no_exclusion_outlives_its_import():
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_parameter_of_a_stage_is_there_under_every_profile(stage, profile):
     """DVC stops at a missing one, after the stage has run."""
-    for name, item in PARAMS["pretrain" if stage == "pretrain" else "variants"].items():
+    each = yaml.safe_load(TEXT)["stages"][stage].get("foreach", "${variants}")
+    items = PARAMS[each.strip("${}")] if isinstance(each, str) else each
+    for name, item in items.items():
         for parameter in STAGES[stage]["params"]:
             key = parameter.replace("${profile}", profile).replace("${key}", name)
+            for field, value in item.items():
+                key = key.replace(f"${{item.{field}}}", str(value))
             place = PARAMS
-            for part in key.replace("${item.recipe}", item.get("recipe", "")).split("."):
+            for part in key.split("."):
                 assert part in place, key
                 place = place[part]
 

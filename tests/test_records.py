@@ -27,16 +27,16 @@ def trained(step: int, tmp_path) -> Trained:
 
 
 def test_what_differs_between_equal_runs_is_kept_apart(study, tmp_path):
-    write_records(study, "recommended", trained(20, tmp_path))
+    write_records(study, "recommended", trained(20, tmp_path), 2e9)
     history = pd.read_csv(study.root / "reports" / "history" / "recommended.csv")
     rates = pd.read_csv(study.root / "reports" / "rates" / "recommended.csv")
     assert list(history) == list(ROW)
-    assert list(rates) == ["step", *RATES]
+    assert rates.iloc[0].to_dict() == {"step": 10, **RATES, "gflops": 6.0}
 
 
 @pytest.mark.parametrize(("step", "complete"), [(20, True), (12, False)])
 def test_a_run_that_did_not_reach_its_epochs_says_so(study, tmp_path, step, complete):
-    write_records(study, "recommended", trained(step, tmp_path))
+    write_records(study, "recommended", trained(step, tmp_path), 2e9)
     run = json.loads((study.root / "reports" / "runs" / "recommended.json").read_text(encoding="utf-8"))
     assert run == {"complete": complete, "step": step, "steps": 20}
 

@@ -24,18 +24,21 @@ def scores_of(method: str, level: float, photos=PHOTOS) -> pd.DataFrame:
 
 @pytest.fixture
 def evaluated(tiny_study):
-    """A study whose variants are all evaluated, variant number n with level n, and bicubic with 100."""
+    """A study with all evaluated, variant number n with level n, warm starts with 50 and 51, bicubic with 100."""
     study = tiny_study.load()
-    for number, name in enumerate(study.variants):
-        table = pd.concat([scores_of(name, number), scores_of("bicubic", 100)])
+    levels = {name: number for number, name in enumerate(study.variants)}
+    levels |= {name: 50 + number for number, name in enumerate(study.warm_starts)}
+    for name, level in levels.items():
+        table = pd.concat([scores_of("bicubic", 100), scores_of(study.method_name(name), level)])
         write_csv(study.root / "reports" / "scores" / f"{name}.csv", table)
     return study
 
 
-def test_scores_of_all_runs_are_read_with_bicubic_once(evaluated):
+def test_scores_of_all_runs_are_read_with_bicubic_once_and_what_they_begin_with_first(evaluated):
     scores = load_scores(evaluated)
-    assert set(scores.method) == {*evaluated.variants, "bicubic"}
-    assert len(scores) == len(PHOTOS) * (len(evaluated.variants) + 1)
+    starts = ["bicubic", "warm start srgan", "warm start residual"]
+    assert list(dict.fromkeys(scores.method)) == [*starts, *evaluated.variants]
+    assert len(scores) == len(PHOTOS) * (len(evaluated.variants) + 3)
     assert not scores.duplicated(["photo", "method"]).any()
     assert scores.psnr_y[(scores.method == "recommended") & (scores.photo == "bridge")].item() == 10
 
@@ -43,6 +46,9 @@ def test_scores_of_all_runs_are_read_with_bicubic_once(evaluated):
 def test_a_run_not_evaluated_yet_is_named_with_the_way_out(evaluated):
     (evaluated.root / "reports" / "scores" / "5k-64-plain.csv").unlink()
     with pytest.raises(StudyError, match=r"5k-64-plain\.csv: not evaluated yet; run `dvc repro evaluate@5k-64-plain`"):
+        load_scores(evaluated)
+    (evaluated.root / "reports" / "scores" / "srgan.csv").unlink()
+    with pytest.raises(StudyError, match=r"srgan\.csv: not evaluated yet; run `dvc repro evaluate-given@srgan`"):
         load_scores(evaluated)
 
 
@@ -55,7 +61,7 @@ def test_scores_on_other_photographs_are_refused(evaluated, photos):
 
 def test_results_give_the_mean_of_every_run_and_measure_inside_its_interval(evaluated):
     table = results(load_scores(evaluated), 1)
-    assert len(table) == (len(evaluated.variants) + 1) * len(MEASURES)
+    assert len(table) == (len(evaluated.variants) + 3) * len(MEASURES)
     recommended = table[(table.run == "recommended") & (table.measure == "delta_e")].iloc[0]
     assert recommended.value == pytest.approx(11.5)  # 10, 11, 12, 13
     assert 10 <= recommended.low < 11.5 < recommended.high <= 13
@@ -64,7 +70,7 @@ def test_results_give_the_mean_of_every_run_and_measure_inside_its_interval(eval
 def test_the_table_has_a_row_per_run_in_their_order_and_a_cell_per_measure(evaluated):
     table = results_table(results(load_scores(evaluated), 1))
     assert list(table.columns) == [name for name, _ in MEASURES.values()]
-    assert [run for run in table.index if run != "bicubic"] == list(evaluated.variants)
+    assert list(table.index[3:]) == list(evaluated.variants)
     assert table.index.name == "run"
     assert not table.isna().any(axis=None)
 

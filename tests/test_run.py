@@ -7,8 +7,10 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -221,7 +223,7 @@ def project(tmp_path_factory) -> Path:
             "display(curves(losses, 'losses of \"plain\" <1>'))\n"
             "curves(losses, 'losses of the other')"
         ),
-        new_code_cell("import os\nif die:\n    os._exit(9)"),
+        new_code_cell("import os, time\nif die == 'slowly':\n    time.sleep(60)\nelif die:\n    os._exit(9)"),
     ]
     notebook = new_notebook(cells=cells)
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -229,11 +231,16 @@ def project(tmp_path_factory) -> Path:
     return folder
 
 
-def call(project: Path, *arguments: str, notebook: str = "tiny") -> subprocess.CompletedProcess:
-    """Run the script as a stage does."""
+def calling(project: Path, *arguments: str, notebook: str = "tiny") -> tuple[list[str], dict[str, str]]:
+    """The command that a stage runs, and its environment."""
     paths = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    command = [sys.executable, str(project / "notebooks" / "run.py"), notebook, *arguments]
+    return [sys.executable, str(project / "notebooks" / "run.py"), notebook, *arguments], environment
+
+
+def call(project: Path, *arguments: str, notebook: str = "tiny") -> subprocess.CompletedProcess:
+    """Run the script as a stage does."""
+    command, environment = calling(project, *arguments, notebook=notebook)
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment, timeout=300)
 
 
@@ -301,6 +308,22 @@ def test_a_misspelt_notebook_is_answered_with_those_there_are(project):
 def test_a_kernel_that_dies_is_one_line_and_leaves_the_older_report(first_run, project):
     done = call(project, "--name", "one", "-p", "die", "now")
     assert re.match(r"error: tiny\.ipynb: its kernel died, .*memory ran out; .*smaller profile", the_error(done))
+    assert reports(project) == first_run[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends a child no signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stage_that_is_told_to_stop_says_so_in_one_line(first_run, project, number):
+    command, environment = calling(project, "--name", "one", "-p", "die", "slowly")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as stage:
+        while "half way" not in (line := stage.stderr.readline()):
+            assert line, "it ended by itself"
+        time.sleep(3)
+        stage.send_signal(number)
+        said = stage.stderr.read()
+    assert stage.returncode == 1
+    assert said.splitlines()[-1] == f"error: stopped by {number.name}; run it again to go on."
+    assert "Traceback" not in said
     assert reports(project) == first_run[1]
 
 

@@ -1,4 +1,4 @@
-"""`runtime.start`: equal cells run again give equal numbers, and a setting that comes too late is a sentence."""
+"""`runtime.start`: equal cells run again give equal numbers, and a call that comes too late is a sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TWICE = """
 from srstudy import runtime
 
 def first_numbers(seed):
-    runtime.start(seed, training=False)
+    runtime.start(seed)
     import keras
     layer = keras.layers.Dense(2)
     layer.build((None, 2))
@@ -24,22 +24,16 @@ def first_numbers(seed):
 numbers = first_numbers(7)
 assert first_numbers(8) != numbers, "another seed, the same numbers"
 assert first_numbers(7) == numbers, "the same seed, other numbers"
-try:
-    runtime.start(7, training=True)
-except runtime.StudyError as error:
-    print(error)
 """
 
 
-def test_a_second_start_in_one_kernel_begins_anew_and_another_setting_asks_for_a_restart():
+def test_a_second_start_in_one_kernel_begins_anew():
     done = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "training=True; restart the kernel" in done.stdout
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_a_start_after_someone_else_imported_tensorflow_asks_for_a_restart(training, monkeypatch):
+def test_a_start_after_someone_else_imported_tensorflow_asks_for_a_restart(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", ModuleType("tensorflow"))
-    monkeypatch.setattr(runtime, "_started", None)
+    monkeypatch.setattr(runtime, "_started", False)
     with pytest.raises(StudyError, match="restart the kernel"):
-        runtime.start(7, training)
+        runtime.start(7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,10 +88,19 @@ class Study:
             return models / ("pretrained" if name in self.pretrain else "released") / name
         return models / name
 
+    def method_name(self, name: str) -> str:
+        """How the tables call the generator of a variant, a warm start or a released model."""
+        return f"warm start {name}" if name in self.pretrain else name
+
     def warm_start_name(self, name: str) -> str | None:
         """How the tables call the generator from which a run starts, or None if it starts from scratch."""
         warm_start = self.recipe(name).warm_start
-        return None if warm_start is None else f"warm start {warm_start}"
+        return None if warm_start is None else self.method_name(warm_start)
+
+    @property
+    def warm_starts(self) -> list[str]:
+        """The warm starts that the variants begin with."""
+        return list(dict.fromkeys(filter(None, (self.recipe(name).warm_start for name in self.variants))))
 
     def warm_start_path(self, name: str) -> Path | None:
         """The saved model from which a run starts, or None if it starts from scratch."""
@@ -215,3 +225,10 @@ def _check_losses(recipe: Recipe, where: str) -> None:
         if getattr(weights, term) and network is None:
             section = "content" if term == "content" else "discriminator"
             raise StudyError(f"{where}: loss_weights.{term} is not 0, but the section '{section}' is missing.")
+
+
+if __name__ == "__main__":  # `python -m srstudy.config`: is params.yaml right?
+    try:
+        load_study()
+    except StudyError as error:
+        sys.exit(f"error: {error}")

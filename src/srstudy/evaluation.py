@@ -82,16 +82,14 @@ def _centre(image: np.ndarray, side: int | None) -> np.ndarray:
 
 
 def methods_of(study: Study, variant: str) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """A variant's generator as LR -> SR, its snapshot and its warm start if it has them, and each of them with the
-    other batch-norm statistics.
+    """The generator of a variant, a warm start or a released model as LR -> SR, its snapshot if it has one, and each
+    of them with the other batch-norm statistics.
 
-    Raises StudyError if the variant is not trained yet.
+    Raises StudyError if it is not trained yet.
     """
-    models = {variant: study.model_folder(variant) / "generator.keras"}
+    models = {study.method_name(variant): study.model_folder(variant) / "generator.keras"}
     if study.snapshot_step(variant):
         models[study.snapshot_name(variant)] = study.model_folder(variant) / "snapshot.keras"
-    if study.warm_start_path(variant):
-        models[study.warm_start_name(variant)] = study.warm_start_path(variant)
     methods = {}
     for name, path in models.items():
         generator = load_model(path)
@@ -112,8 +110,8 @@ def evaluate(
     `keep`: folder in which the SR images of the first method are written as PNG.
     """
     rows = []
-    methods = {**methods, BICUBIC: upscale}
     first = next(iter(methods))
+    methods = {BICUBIC: upscale, **methods}
     for name, hr in tqdm(images.items(), desc="evaluating", unit="photo"):
         lr = downscale(hr)
         enlarged = {method: run(lr) for method, run in methods.items()}
@@ -142,7 +140,7 @@ def perceptual_distance() -> Callable[[np.ndarray, Sequence[np.ndarray]], list[f
 
     LPIPS without its learned weights (Zhang et al. 2018, arXiv:1801.03924): at five depths, features are brought to
     unit length over channels; squared differences are summed over channels, averaged over places, then over depths.
-    Its network is not LPIPS's, so its figures carry the network's name. Takes about 2 GB for an image of 1920x1080.
+    Its network is not LPIPS's, so its figures carry the network's name. Takes over 3 GB for an image of 1920x1080.
     """
     vgg = feature_network(DISTANCE_NETWORK, DISTANCE_LAYERS)
 

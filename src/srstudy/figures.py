@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from srstudy.degrade import SCALE
 from srstudy.files import replacing
@@ -42,7 +44,7 @@ def photo_grid(images: Mapping[str, np.ndarray], title: str, columns: int = 8) -
     for axis, (caption, image) in zip(axes.flat, images.items()):
         step = max(1, min(image.shape[:2]) // 120)
         axis.imshow(image[::step, ::step])
-        axis.set_title(caption[:22], fontsize=6)
+        axis.set_title(textwrap.fill(caption, 20), fontsize=6)
     return _titled(figure, title)
 
 
@@ -124,7 +126,8 @@ def comparison(
         whole, zoom = axes[:, column]
         whole.imshow(image)
         whole.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor=HIGHLIGHT, linewidth=1.5))
-        whole.set_title(f"{name} {lr.shape[1]}×{lr.shape[0]}" if name == "LR" else name, fontsize=9)
+        heading = f"{name} {lr.shape[1]}×{lr.shape[0]}" if name == "LR" else name
+        whole.set_title(textwrap.fill(heading, 20, break_on_hyphens=False), fontsize=9)
         zoom.imshow(image[top : top + side, left : left + side], interpolation="nearest")
         zoom.set_xlabel(captions.get(name, ""), fontsize=7.5)
         for axis in (whole, zoom):
@@ -174,6 +177,7 @@ def _draw_intervals(axis: Axes, rows: pd.DataFrame, names: list[str], line: floa
     axis.set_ylim(len(names) - 0.5, -0.5)
     label, direction = MEASURES[measure]
     axis.set_title(label + {1: " ↑", -1: " ↓", 0: ""}[direction], fontsize=9)
+    axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.tick_params(labelsize=7.5)
 
 

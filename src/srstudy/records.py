@@ -13,11 +13,15 @@ from srstudy.metrics import RATES
 from srstudy.training import Trained
 
 
-def write_records(study: Study, name: str, trained: Trained) -> None:
-    """Write `reports/history/NAME.csv`, `reports/rates/NAME.csv` and `reports/runs/NAME.json`."""
+def write_records(study: Study, name: str, trained: Trained, flops_per_image: float) -> None:
+    """Write `reports/history/NAME.csv`, `reports/rates/NAME.csv` and `reports/runs/NAME.json`.
+
+    Rates differ between equal runs, so they have a file of their own; `gflops` are 10^9 operations per second.
+    """
     history, reports = pd.DataFrame(trained.history), study.root / "reports"
+    rates = history[["step", *RATES]].assign(gflops=history.images_per_second * flops_per_image / 1e9)
     write_csv(reports / "history" / f"{name}.csv", history.drop(columns=list(RATES)))
-    write_csv(reports / "rates" / f"{name}.csv", history[["step", *RATES]])
+    write_csv(reports / "rates" / f"{name}.csv", rates.round(3))
     summary = {"complete": trained.complete, "step": trained.step, "steps": trained.steps}
     write_json(reports / "runs" / f"{name}.json", summary)
 

@@ -22,15 +22,16 @@ PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-image", "hed-tenso
 
 
 def load_scores(study: Study) -> pd.DataFrame:
-    """Scores of every run on every test photo: columns photo, method and the measures; bicubic once.
+    """Scores of every run on every test photo: columns photo, method and the measures; bicubic and warm starts first.
 
     Raises StudyError when a run is not evaluated yet, or was evaluated on other photographs than the rest.
     """
     tables = []
-    for name in study.variants:
+    for name in (*study.warm_starts, *study.variants):
         path = study.root / "reports" / "scores" / f"{name}.csv"
         if not path.is_file():
-            raise StudyError(f"reports/scores/{name}.csv: not evaluated yet; run `dvc repro evaluate@{name}`.")
+            stage = "evaluate" if name in study.variants else "evaluate-given"
+            raise StudyError(f"reports/scores/{name}.csv: not evaluated yet; run `dvc repro {stage}@{name}`.")
         tables.append(pd.read_csv(path))
         if set(tables[-1].photo) != set(tables[0].photo):
             raise StudyError(f"reports/scores/{name}.csv: other test photographs than the rest; run `dvc repro`.")
@@ -136,6 +137,15 @@ def effects(scores: pd.DataFrame, seed: int) -> pd.DataFrame:
                 {"factor": factor, "measure": measure, "value": found.value, "low": found.low, "high": found.high}
             )
     return pd.DataFrame(rows)
+
+
+def effects_table(table: pd.DataFrame) -> pd.DataFrame:
+    """`effects` for reading: a row per measure, a column per factor, "difference [low, high]" in each cell."""
+    cells = {
+        (MEASURES[row.measure][0], row.factor): f"{Estimate(row.value, row.low, row.high):+{_digits(row.measure)}}"
+        for row in table.itertuples()
+    }
+    return pd.Series(cells).unstack(sort=False).rename_axis("measure")
 
 
 def per_run(scores: pd.DataFrame, measure: str) -> dict[str, pd.Series]:

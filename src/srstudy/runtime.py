@@ -7,33 +7,32 @@ import sys
 
 from srstudy.errors import StudyError
 
-_started: bool | None = None  # what `training` was when this process set TensorFlow up
+_started = False  # whether this process has set TensorFlow up
 
 
-def start(seed: int, training: bool) -> None:
+def start(seed: int) -> None:
     """Set TensorFlow up for equal bytes in equal runs, and for speed in what follows.
 
-    oneDNN makes a training step on a CPU up to 3 times as fast, and plain inference many times slower; TensorFlow
-    fixes the choice at import, hence `training`. Called again, as when a notebook's cells are run again, it puts Keras
-    and its seed back to where they were at first. Raises StudyError if TensorFlow is imported with another setting.
+    Called again, as when a notebook's cells are run again, it puts Keras and its seed back to where they were at
+    first. Raises StudyError if TensorFlow was imported before and can't be set up any more.
     """
     global _started
-    if _started is None and "tensorflow" not in sys.modules:
-        _set_up(training)
-        _started = training
-    elif _started != training:
-        raise StudyError(
-            f"runtime.start: TensorFlow is imported already, and not for training={training}; restart the kernel, then "
-            "run the cells again."
-        )
+    if not _started:
+        if "tensorflow" in sys.modules:
+            raise StudyError(
+                "runtime.start: TensorFlow is imported already; restart the kernel, then run the cells again."
+            )
+        _set_up()
+        _started = True
     import keras
 
     keras.utils.clear_session()  # else the names of layers and Keras's own random numbers would run on
     keras.utils.set_random_seed(seed)
 
 
-def _set_up(training: bool) -> None:
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1" if training else "0"
+def _set_up() -> None:
+    # oneDNN is off by default on processors without AVX-512, where it is faster too: benchmarks/README.md.
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import tensorflow as tf

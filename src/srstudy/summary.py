@@ -6,7 +6,7 @@ import sys
 
 from srstudy.config import load_study
 from srstudy.errors import StudyError
-from srstudy.metrics import BICUBIC, MEASURES
+from srstudy.metrics import MEASURES
 from srstudy.report import by_reading, load_scores
 
 SHOWN = ("psnr_y", "ssim_y", "perceptual", "delta_e")
@@ -21,7 +21,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     means = scores.groupby("method", sort=False)[list(SHOWN)].mean()
-    means = means.loc[[BICUBIC, *means.index.drop(BICUBIC)]].rename(columns={name: MEASURES[name][0] for name in SHOWN})
+    means = means.rename(columns={name: MEASURES[name][0] for name in SHOWN})
     print(f"\nMeans over {scores.photo.nunique()} test photographs ({study.note}):\n")
     print(means.to_string(float_format=lambda value: f"{value:.3f}"))
     print(f"\nReport: {study.root / 'reports' / '05_report.html'}")

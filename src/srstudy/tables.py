@@ -6,8 +6,8 @@ import pandas as pd
 from IPython.display import HTML
 
 
-def show(table: pd.DataFrame) -> HTML:
-    """The whole table, no cell cut short; the index only where it has a name."""
+def show(table: pd.DataFrame, caption: str = "") -> HTML:
+    """The whole table under its caption, no cell cut short; the index only where it has a name."""
     with pd.option_context("display.max_colwidth", None):
         html = table.to_html(index=table.index.name is not None, border=0, justify="left", max_rows=None)
-    return HTML(html)
+    return HTML(f"<p><b>{caption}</b></p>\n{html}" if caption else html)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
@@ -29,6 +30,8 @@ from srstudy.settings import Recipe, Training
 from srstudy.step import Update
 from srstudy.tiles import Tiles
 from srstudy.watch import Diary, Validation
+
+TIME_BUDGET = "time budget"
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def train(
 
     Interrupted and called again with an equal run, it goes on from the last checkpoint and ends with the same weights
     and history, to the bit. Raises StudyError when a loss is no longer finite, the disk is full, the batch can't be
-    divided among the devices, or SIGTERM came (after saving where it was).
+    divided among the devices, or SIGTERM or Ctrl-C came (after saving where it was).
     """
     recipe = run.recipe
     devices.check_batch(recipe.batch_size, "batch_size")
@@ -133,10 +136,10 @@ def train(
             if reason or (not last and (epoch_ends or number % settings.checkpoint_steps == 0)):
                 update.check()
                 kept.save(number, diary.history)
-            if reason == "SIGTERM":
-                raise StudyError(f"training: SIGTERM came after step {number} of {run.steps}; run again to go on.")
-            if reason:
+            if reason == TIME_BUDGET:
                 break
+            if reason:
+                raise StudyError(f"training: {reason} came after step {number} of {run.steps}; run again to go on.")
     result.set_weights(weights_of(players))
     return Trained(
         generator=result,
@@ -163,21 +166,25 @@ def mixed_precision(setting: str) -> Iterator[None]:
 
 @contextmanager
 def stop_signal(minutes: float | None) -> Iterator[Callable[[], str | None]]:
-    """Gives a function that says why to stop after this step: "SIGTERM", "time budget" or None."""
-    terminated = threading.Event()
+    """Gives a function that says why to stop after this step: a signal's name, TIME_BUDGET or None."""
+    came: list[str] = []
     deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, lambda *_: terminated.set()) if main else None
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before[number] = signal.signal(number, lambda number, _: came.append(signal.Signals(number).name))
     try:
-        yield lambda: "SIGTERM" if terminated.is_set() else "time budget" if time.monotonic() > deadline else None
+        yield lambda: came[0] if came else TIME_BUDGET if time.monotonic() > deadline else None
     finally:
-        if main:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def progress_bar(run: Run, step: int) -> tqdm:
     """Images per second, time left and the last losses, on stderr."""
     images = run.recipe.batch_size
+    seconds = float(os.environ.get("TQDM_MININTERVAL", 2))
     return tqdm(
-        total=run.steps * images, initial=step * images, unit=" images", desc="training", mininterval=2, file=sys.stderr
-    )
+        total=run.steps * images, initial=step * images, unit=" images", desc="training", mininterval=seconds,
+        maxinterval=max(10, seconds), file=sys.stderr,
+    )  # fmt: skip
