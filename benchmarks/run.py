@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -26,18 +27,24 @@ class Comparison:
 
     what: str
     ours: str
-    other: str
+    other: str | None  # None: a figure of our own, for what nothing else does
     lr_side: int
     batch: int
     rounds: int  # calls timed in each turn
 
 
+STEPS = [("torch-step", 32, 1, 8), ("torch-step", 32, 8, 4), ("torch-step", 64, 1, 4), ("tutorial-step", 32, 1, 8)]
+RUNTIMES = ("torch-inference", "onnx-inference", "openvino-inference")
 COMPARISONS = [
+    *(Comparison("SRGAN training step", "ours-step", other, *sizes) for other, *sizes in STEPS),
     *(
-        Comparison(f"training step, {4 * side} px, batch {batch}", "ours-step", "torch-step", side, batch, rounds)
-        for side, batch, rounds in ((32, 1, 8), (32, 8, 4), (64, 1, 4))
+        Comparison("generator inference", "ours-inference", other, side, 1, rounds)
+        for side, rounds in ((32, 30), (64, 15))
+        for other in RUNTIMES
     ),
-    Comparison("training step, 128 px, batch 1", "ours-step", "tutorial-step", 32, 1, 8),
+    Comparison("step fed by the input pipeline", "ours-fed-step", "memory-fed-step", 24, 16, 60),
+    Comparison("input pipeline alone, random crops and flips", "ours-input", None, 24, 16, 500),
+    Comparison("prepare stage, augmented tiles", "ours-prepare", None, 64, 32, 3),
 ]
 
 
@@ -45,40 +52,45 @@ def main() -> int:
     """Run the comparisons whose name contains the argument, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("only", nargs="?", default="", help="part of a comparison's name, or of a side's")
-    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
     rows = []
     for comparison in COMPARISONS:
-        if options.only not in f"{comparison.what} {comparison.other}":
-            continue
-        rows.append(compare(comparison, options.turns))
-        print(pd.DataFrame(rows).to_string(index=False), flush=True)
+        if options.only in f"{comparison.what} {comparison.ours} {comparison.other}":
+            rows.append(compare(comparison, options.turns))
+            print(pd.DataFrame(rows[-1:]).to_string(index=False, header=len(rows) == 1, na_rep="-"), flush=True)
     if not options.only:
-        table = pd.DataFrame(rows)
-        table.to_csv(HERE / "results.csv", index=False, lineterminator="\n")
-        print(f"\nwritten to benchmarks/results.csv; {platform.processor() or platform.machine()}")
+        pd.DataFrame(rows).to_csv(HERE / "results.csv", index=False, lineterminator="\n")
+        print(f"\nwritten to benchmarks/results.csv; {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
     return 0
 
 
 def compare(comparison: Comparison, turns: int) -> dict[str, object]:
     """Run both sides in turn; a row of the table."""
-    names = (comparison.ours, comparison.other)
+    names = list(filter(None, (comparison.ours, comparison.other)))
     seconds, peak = {name: [] for name in names}, dict.fromkeys(names, 0.0)
     for _ in range(turns):
         for name in names:
             found = run_side(name, comparison)
             seconds[name] += found["seconds"]
             peak[name] = max(peak[name], found["peak_gb"])
-    ours, other = (float(np.median(seconds[name])) for name in names)
-    return {
+    medians = [float(np.median(seconds[name])) for name in names]
+    row = {
         "what": comparison.what,
         "against": comparison.other,
-        "ours (s)": round(ours, 3),
-        "other (s)": round(other, 3),
-        "ratio": round(other / ours, 2),
-        "ours (GB)": round(peak[comparison.ours], 2),
-        "other (GB)": round(peak[comparison.other], 2),
+        "LR px": comparison.lr_side,
+        "batch": comparison.batch,
+        "images/s": round(comparison.batch / medians[0], 2),
+        "other images/s": None,
+        "ratio": None,
+        "GB": round(peak[comparison.ours], 2),
+        "other GB": None,
     }
+    if comparison.other:
+        row["other images/s"] = round(comparison.batch / medians[1], 2)
+        row["ratio"] = round(medians[1] / medians[0], 2)
+        row["other GB"] = round(peak[comparison.other], 2)
+    return row
 
 
 def run_side(name: str, comparison: Comparison) -> dict[str, object]:

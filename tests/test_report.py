@@ -11,7 +11,8 @@ import pytest
 from srstudy.errors import StudyError
 from srstudy.files import write_csv
 from srstudy.metrics import MEASURES
-from srstudy.report import FACTORS, effects, environment, load_scores, per_run, results, results_table
+from srstudy.report import FACTORS, by_reading, effects, environment, load_scores, per_run
+from srstudy.tables import results, results_table, show
 
 PHOTOS = ("bridge", "face", "leaf", "street")
 
@@ -73,6 +74,19 @@ def test_the_table_has_a_row_per_run_in_their_order_and_a_cell_per_measure(evalu
     assert list(table.index[3:]) == list(evaluated.variants)
     assert table.index.name == "run"
     assert not table.isna().any(axis=None)
+
+
+def test_both_readings_of_batch_norm_have_their_rows_in_one_order(evaluated):
+    scores = load_scores(evaluated)
+    moved = scores[scores.method.isin(["5k-32-plain", "warm start srgan"])]
+    moved = moved.assign(method=moved.method.map(evaluated.evaluation.other_name), psnr_y=-1.0)
+    chosen, other = by_reading(evaluated, pd.concat([scores, moved], ignore_index=True))
+    assert list(chosen.method.unique()) == list(other.method.unique())
+    assert set(other.method[other.psnr_y == -1]) == {"5k-32-plain", "warm start srgan"}
+
+
+def test_an_empty_table_says_so():
+    assert "nothing" in show(pd.DataFrame(columns=["step", "guard"])).data
 
 
 def test_cells_read_mean_low_high_with_the_digits_of_their_measure():

