@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+DIFFERENT = (("reports", "rates"), ("models", "live"), ("models", "checkpoints"))  # in equal runs, or left by killed ones
 OUTPUTS = ("data/manifest.csv", "data/prepared/**/*", "models/**/*", "reports/**/*")  # of all stages
 
 
@@ -41,8 +42,8 @@ def set_parameter(clone: Path, *keys: str, value: object) -> None:
 
 
 def results(clone: Path) -> dict[str, bytes]:
-    """Everything that must be equal in equal runs, by name: all that stages leave but the wall times."""
+    """Everything that must be equal in equal runs, by name: all that stages leave but times and rates."""
     files = (path.relative_to(clone) for pattern in OUTPUTS for path in clone.glob(pattern) if path.is_file())
-    # Hidden are DVC's own files, and what a killed stage leaves of a write; checkpoints, too, are left by killed ones.
-    shown = (path for path in files if not any(part.startswith((".", "checkpoints")) for part in path.parts))
+    # Hidden are DVC's own files, and what a killed stage leaves of a write.
+    shown = (path for path in files if path.parts[:2] not in DIFFERENT and not any(p[0] == "." for p in path.parts))
     return {path.as_posix(): (clone / path).read_bytes() for path in shown if not path.name.startswith("timings")}

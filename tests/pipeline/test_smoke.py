@@ -8,8 +8,8 @@ import pytest
 import yaml
 from clones import repro, results, run, set_parameter
 
-VARIANTS = 11
-STAGES = 2 + 2 * VARIANTS + 1  # data, prepare, train and evaluate each variant, report
+VARIANTS, GIVEN = 11, 2  # runs, and generators that are there without training
+STAGES = 2 + 2 * VARIANTS + GIVEN + 1  # data, prepare, train and evaluate each variant, evaluate what is given, report
 
 
 @pytest.fixture(scope="module")
@@ -22,15 +22,16 @@ def finished(clone) -> Path:
 def test_every_stage_leaves_its_report(finished):
     reports = finished / "reports"
     names = {path.relative_to(reports).with_suffix("").as_posix() for path in reports.rglob("*.html")}
-    variants = yaml.safe_load((finished / "params.yaml").read_text(encoding="utf-8"))["variants"]
-    each = {f"{stage}/{name}" for stage in ("03_train", "04_evaluate") for name in variants}
+    params = yaml.safe_load((finished / "params.yaml").read_text(encoding="utf-8"))
+    each = {f"{stage}/{name}" for stage in ("03_train", "04_evaluate") for name in params["variants"]}
+    each |= {f"04_evaluate/{name}" for name in params["pretrain"]}
     assert names == {"01_data", "02_prepare", "05_report"} | each
     assert "smoke profile" in (finished / "reports" / "05_report.ipynb").read_text(encoding="utf-8")
 
 
 def test_every_variant_has_its_measures(finished):
     files = list((finished / "reports" / "metrics").glob("*.json"))
-    assert len(files) == VARIANTS
+    assert len(files) == VARIANTS + GIVEN
     for path in files:
         measures = json.loads(path.read_text(encoding="utf-8"))
         assert {"psnr_y", "ssim_rgb", "perceptual", "shift_a", "delta_e"} <= set(measures)
