@@ -51,8 +51,10 @@ lint: $(STAMP) ## check code and notebooks with ruff
 	@$(BIN)/ruff check .
 
 bench: $(STAMP) ## time the study against other ways of doing it (installs PyTorch, ONNX Runtime, OpenVINO: 3 GB)
-	@$(PIP) -e '.[bench]'
-	@$(ENV) $(BIN)/python benchmarks/run.py
+	@[ -d .venv-bench ] || $(PYTHON) -m venv .venv-bench
+	@$(BIN)/uv pip install -q --no-config --python $(subst .venv,.venv-bench,$(BIN))/python -r requirements.lock
+	@$(BIN)/uv pip install -q --no-config --python $(subst .venv,.venv-bench,$(BIN))/python -e '.[bench]'
+	@$(subst .venv,.venv-bench,$(BIN))/python benchmarks/run.py
 
 lab: $(STAMP) ## open the notebooks in JupyterLab, with nbdime to compare versions
 	@$(ENV) $(BIN)/jupyter lab

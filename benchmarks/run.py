@@ -33,7 +33,8 @@ class Comparison:
     rounds: int  # calls timed in each turn
 
 
-STEPS = [("torch-step", 32, 1, 8), ("torch-step", 32, 8, 4), ("torch-step", 64, 1, 4), ("tutorial-step", 32, 1, 8)]
+STEPS = [("torch-step", 32, 1, 8), ("torch-step", 32, 8, 4), ("torch-step", 64, 1, 4)]
+STEPS += [("tutorial-step", 32, 1, 8), ("tutorial-default-step", 32, 1, 8)]
 RUNTIMES = ("torch-inference", "onnx-inference", "openvino-inference")
 COMPARISONS = [
     *(Comparison("SRGAN training step", "ours-step", other, *sizes) for other, *sizes in STEPS),

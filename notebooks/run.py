@@ -104,8 +104,10 @@ def signals_to_the_kernel():
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
+        if came:
+            raise StudyError(f"{came[0]} came when it was about to end; run it again.")
     except Exception as error:
-        if came and getattr(error, "ename", "") != "StudyError":
+        if came and getattr(error, "ename", "") != "StudyError" and not isinstance(error, StudyError):
             raise StudyError(f"stopped by {came[0]}; run it again to go on.") from error
         raise
     finally:

@@ -53,6 +53,7 @@ def main() -> None:
         trained.save(folder)
         write_csv(folder / "history.csv", pd.DataFrame(trained.history).drop(columns=list(RATES)))
         write_json(folder / "run.json", {"complete": trained.complete, "step": trained.step})
+    trained.forget()
     print("done", os.getpid(), flush=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image
 from srstudy.config import Study, load_study
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+CHECKS = Path(os.environ.get("SRSTUDY_CHECKS") or ROOT / "data" / "checks")
 
 
 @pytest.fixture(scope="session")
@@ -27,10 +28,10 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Check data beside the project: Set5, Set14 and MATLAB's LR images of them."""
-    if not (SHARED / "set5").is_dir():
-        pytest.skip("no check data in ../shared/data")
-    return SHARED
+    """Check data, no part of the project: Set5, Set14 and MATLAB's LR images of them, weights of VGG19."""
+    if not (CHECKS / "set5").is_dir():
+        pytest.skip(f"no check data in {CHECKS}; SRSTUDY_CHECKS names their folder")
+    return CHECKS
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from srstudy.claims import judge
 from srstudy.config import load_study
 from srstudy.report import by_reading, load_scores
 
@@ -90,3 +91,18 @@ def test_the_readmes_result_table_is_the_reports(root):
     for name, values in shown.items():
         row = means.loc[name]
         assert values == [f"{row.psnr_y:.2f}", f"{row.ssim_y:.3f}", f"{row.perceptual:.3f}", f"{row.delta_e:.2f}"], name
+
+
+def test_the_readme_counts_the_comparisons_as_the_report_does(root):
+    study = load_study("sample", root)
+    table = judge(study, load_scores(study))
+    papers = table[table.claim.str.match(r"C\d")]
+    text = " ".join((root / "README.md").read_text("utf-8").split())
+    (total, undecided), (against, again) = (
+        re.search(pattern, text).groups()
+        for pattern in (r"of the (\d+) comparisons in the \S+ (\d+) stay", r"(\d+) of the (\d+) comparisons go")
+    )
+    first, second = (papers[f"verdict, {name} statistics"] for name in ("image", "moving"))
+    assert int(total) == int(again) == len(papers)
+    assert int(undecided) == (first == "cannot tell at this scale").sum()
+    assert int(against) == (second == "not supported").sum()

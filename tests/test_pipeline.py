@@ -26,6 +26,7 @@ EVERYWHERE = {
 }
 FIGURES = {"figures": "draws what was computed: a changed picture must not train for hours"}
 PICTURES = FIGURES | {"tables": "shows what was computed as HTML"}
+WORKERS = {"devices": "says where training runs"}
 EXCLUDED = {
     "data": PICTURES,
     "prepare": PICTURES,
@@ -42,9 +43,9 @@ EXCLUDED = {
         "sources": "lists photographs for warm starts",
         "degrade": "made the tiles' LR in data/prepared; here it gives the scale, which they have too",
     },
-    "evaluate": PICTURES,
-    "evaluate-given": PICTURES,
-    "report": {},  # pictures and tables are what it makes
+    "evaluate": PICTURES | WORKERS,
+    "evaluate-given": PICTURES | WORKERS,
+    "report": WORKERS,  # pictures and tables are what it makes
 }
 
 

@@ -23,6 +23,7 @@ from tests.tiny import RECIPES, SETTINGS
 from srstudy import training
 from srstudy.checkpoints import fingerprint
 from srstudy.degrade import downscale
+from srstudy.devices import strategy_for
 from srstudy.errors import StudyError
 from srstudy.networks import save_model
 from srstudy.players import FusedAdam, build_generator, make_players
@@ -52,7 +53,6 @@ def fit(tiles, tmp_path):
     """A function (recipe, steps, **run) -> Trained, with the tiny settings."""
 
     def run(recipe, steps, settings=SETTINGS, seed=1, **options):
-        keras.utils.set_random_seed(7)
         options = {"epoch_steps": 8, "checkpoints": tmp_path / "checkpoints", **options}
         return training.train(training.Run(recipe, tiles, steps, seed=seed, **options), settings)
 
@@ -80,6 +80,7 @@ def test_a_pixel_loss_brings_sr_nearer_to_hr(fit, tiles):
 
 
 def test_an_srgan_step_moves_both_players_and_reports_every_loss(tiles):
+    keras.utils.set_random_seed(7)
     before = make_players(SRGAN, 32, 1, None)
     old = [model.get_weights() for model in (before.generator, before.discriminator)]
     keras.utils.set_random_seed(7)
@@ -168,13 +169,21 @@ def test_the_rate_follows_its_schedule(fit, schedule):
     assert rates == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_at_its_step_and_keeps_the_checkpoint_before(fit, tmp_path):
-    wild = replace(PIXEL, learning_rate=1e30, schedule="constant")
-    with pytest.raises(StudyError, match=r"not finite in step \d+; .* lower learning_rate") as error:
-        fit(wild, 60)
-    step = int(str(error.value).split("in step ")[1].split(";")[0])
-    kept = [int(path.stem.removeprefix("ckpt-")) for path in tmp_path.glob("checkpoints/*/ckpt-*.index")]
-    assert all(number < step for number in kept)
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint_before(fit, tmp_path, monkeypatch):
+    call = Update.__call__
+
+    def broken(self, lr, hr, number):
+        if number == 8:
+            self.players.generator.trainable_variables[0].assign_add(np.inf)
+        call(self, lr, hr, number)
+
+    with monkeypatch.context() as patch, pytest.raises(StudyError, match=r"not finite in step 8; .* lower learning"):
+        patch.setattr(Update, "__call__", broken)
+        fit(PIXEL, 20)
+    kept = {int(path.stem.removeprefix("ckpt-")) for path in tmp_path.glob("checkpoints/*/ckpt-*.index")}
+    assert max(kept) == 6  # one was due after every third step
+    resumed, whole = fit(PIXEL, 20).history, fit(PIXEL, 20, checkpoints=tmp_path / "others").history
+    assert [row["pixel"] for row in resumed] == pytest.approx([row["pixel"] for row in whole])
 
 
 def test_float16_arithmetic_leaves_a_float32_generator_that_learned(fit, tiles):
@@ -267,6 +276,7 @@ def test_a_time_budget_leaves_an_incomplete_run_that_goes_on(apart):
     brief = ["--steps", "30", "--set", '{"time_budget": 1e-6}']
     finish(apart.start("brief", "pixel", *brief))
     assert json.loads(apart.files("brief")["run.json"]) == {"complete": False, "step": 1}
+    assert len(apart.history("brief")) == 1
     finish(apart.start("brief", "pixel", *brief))
     assert json.loads(apart.files("brief")["run.json"]) == {"complete": False, "step": 2}
     finish(apart.start("brief", "pixel", "--steps", "30"))
@@ -274,7 +284,7 @@ def test_a_time_budget_leaves_an_incomplete_run_that_goes_on(apart):
     assert apart.files("brief") == apart.files("whole")
 
 
-LOSSES = ["discriminator", "content", "adversarial", "generator"]
+LOSSES = ["discriminator", "content", "adversarial", "generator", "real_accuracy"]
 
 
 def assert_equal_losses(first: pd.DataFrame, second: pd.DataFrame) -> None:
@@ -317,3 +327,28 @@ def test_a_batch_that_two_devices_cannot_share_is_refused_with_the_way_out(apart
     _, said = process.communicate()
     assert process.returncode != 0
     assert "a batch of 1 can't be divided among 2 devices; set batch_size to a multiple of 2" in said
+
+
+def test_a_recipe_for_one_device_trains_on_one_of_two(apart):
+    change = ["--steps", "4", "--change", '{"devices": "one"}']
+    one, two = apart.start("one", "srgan", *change), apart.start("two", "srgan", *change, "--devices", "2")
+    finish(one), finish(two)
+    assert apart.files("one") == apart.files("two")
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "named"),
+    [({"devices": "one"}, {}, "devices: one"), ({}, {"time_budget": 5.0}, r"training\.time_budget")],
+)
+def test_several_workers_are_refused_what_each_would_decide_by_itself(monkeypatch, change, settings, named):
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    with pytest.raises(StudyError, match=f"several workers can't train with {named}; unset one of the two"):
+        strategy_for(replace(SRGAN, **change), replace(SETTINGS, **settings))
+
+
+def test_two_devices_share_float16_arithmetic_and_averaged_weights(apart):
+    options = ["--steps", "8", "--set", '{"precision": "mixed_float16"}']
+    finish(apart.start("half", "pixel", *options, "--devices", "2"))
+    pixel = apart.history("half").pixel
+    assert np.isfinite(pixel).all()
+    assert len(pixel) == 8

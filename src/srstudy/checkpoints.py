@@ -74,5 +74,6 @@ def fingerprint(recipe: Recipe, tiles: Tiles, seed: int, warm_start: str | Path 
     """Names a configuration by 16 hex digits, so that a changed one never goes on from another's checkpoint."""
     digest = hashlib.sha256(repr((recipe, tiles.hr.shape, seed, settings)).encode())
     digest.update(Path(warm_start).read_bytes() if warm_start else b"")
-    digest.update(np.ascontiguousarray(tiles.hr))
+    for images in (tiles.hr, tiles.lr):
+        digest.update(np.ascontiguousarray(images))
     return digest.hexdigest()[:16]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,9 @@ import pandas as pd
 from srstudy.config import Study
 from srstudy.metrics import BICUBIC
 from srstudy.report import by_reading, per_run
-from srstudy.statistics import Estimate, bias_difference, estimate, main_effect, verdict
+from srstudy.statistics import LEVELS, Estimate, bias_difference, estimate, main_effect, verdict
 
-GRID = [
-    f"{images}-{size}-{kind}" for images in ("5k", "10k") for size in ("32", "64") for kind in ("plain", "augmented")
-]
+GRID = ["-".join(run) for run in product(*LEVELS)]
 FINAL = ("5k-32-plain", "10k-64-plain")  # the two models that the paper keeps
 
 
@@ -51,8 +50,9 @@ def _rows(study: Study, scores: pd.DataFrame) -> Iterator[tuple[str, str, Estima
 def _c1(study: Study, scores: pd.DataFrame):
     claim, first, second = "C1: biased data bring a colour bias", "5k-32-biased", "5k-32-plain"
     biased, plain = study.variant(first), study.variant(second)
-    half = plain.snapshot == biased.epochs  # then the two are compared after equal epochs
-    second, epochs = (study.snapshot_name(second), plain.snapshot) if half else (second, plain.epochs)
+    epochs = plain.epochs
+    if plain.snapshot == biased.epochs and (scores.method == study.snapshot_name(second)).any():
+        second, epochs = study.snapshot_name(second), plain.snapshot  # the two are compared after equal epochs
     what = f"{first} ({biased.epochs:g} epochs) − 5k-32-plain ({epochs:g} epochs)"
     yield claim, f"colour bias: {what}", _bias(scores, [first], [second], study.seed), 1
     yield claim, f"ΔE2000: {what}", _difference(scores, "delta_e", first, second, study.seed), 1
@@ -137,9 +137,9 @@ def readings(study: Study) -> pd.DataFrame:
             f"from {discriminator.filters} filters, dense {discriminator.dense}",
             "recipes.srgan.discriminator",
         ),
-        ("its batch norm while the generator learns", "statistics of the batch", "training.py"),
+        ("its batch norm while the generator learns", "statistics of the batch", "step.py"),
         ("content features", f"{content.network} {content.layer} × {content.feature_scale:g}", "recipes.srgan.content"),
-        ("Adam's other constants", "Keras's defaults", "training.py"),
+        ("Adam's other constants", "Keras's defaults", "players.py"),
         ("start of the generator", start, "recipes.srgan.warm_start"),
         ("HR images", "crops at native resolution", "prepare.py"),
         ("LR images", "MATLAB's bicubic with antialiasing, 8 bits", "degrade.py"),

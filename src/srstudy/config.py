@@ -191,8 +191,9 @@ def _check_names(study: Study) -> None:
         for key, recipe in getattr(study, section).items():
             if recipe.steps is None:
                 raise StudyError(f"{section}.{key}: the key 'steps' is missing.")
-            if recipe.warm_start is not None:
-                pick(study.on_sample, recipe.warm_start, f"{section}.{key}.warm_start")
+            if key in study.variants:
+                raise StudyError(f"{section}.{key}: a variant has this name too; rename one of them.")
+            _check_warm_start(study, recipe, f"{section}.{key}")
     for key, tiles in study.sets.items():
         pick(study.profile.selections, tiles.selection, f"sets.{key}.selection")
         study.images(key)
@@ -205,15 +206,18 @@ def _check_names(study: Study) -> None:
             raise StudyError(
                 f"variants.{name}.snapshot: comes after its last epoch; choose at most {variant.epochs:g}."
             )
-        recipe = study.recipe(name)
-        if recipe.warm_start is None:
-            continue
-        warm = pick(study.on_sample, recipe.warm_start, f"recipes.{study.variants[name].recipe}.warm_start")
-        if warm.generator != recipe.generator:
-            raise StudyError(
-                f"pretrain.{recipe.warm_start}.generator: differs from recipes.{study.variants[name].recipe}.generator "
-                f"under profile {study.profile_name}; a warm start needs the same network."
-            )
+        _check_warm_start(study, study.recipe(name), f"recipes.{variant.recipe}")
+
+
+def _check_warm_start(study: Study, recipe: Recipe, where: str) -> None:
+    if recipe.warm_start is None:
+        return
+    if pick(study.on_sample, recipe.warm_start, f"{where}.warm_start").generator != recipe.generator:
+        section = "pretrain" if recipe.warm_start in study.pretrain else "released"
+        raise StudyError(
+            f"{section}.{recipe.warm_start}.generator: differs from {where}.generator under profile "
+            f"{study.profile_name}; a warm start needs the same network."
+        )
 
 
 def _check_losses(recipe: Recipe, where: str) -> None:

@@ -9,6 +9,7 @@ from functools import cache
 import tensorflow as tf
 
 from srstudy.errors import StudyError
+from srstudy.settings import Recipe, Training
 
 
 @cache
@@ -27,14 +28,24 @@ def strategy() -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
-def check_batch(batch_size: int, where: str) -> None:
-    """Raises StudyError if the global batch can't be divided among the devices."""
-    replicas = strategy().num_replicas_in_sync
-    if batch_size % replicas:
+def strategy_for(recipe: Recipe, settings: Training) -> tf.distribute.Strategy:
+    """Where a recipe is trained: on all devices, or on the first if it says `devices: one`.
+
+    Raises StudyError if its batch can't be divided among them, or if several workers are asked for what they can't do.
+    """
+    if os.environ.get("TF_CONFIG") and (recipe.devices == "one" or settings.time_budget):
+        what = "devices: one" if recipe.devices == "one" else "training.time_budget"
+        raise StudyError(f"TF_CONFIG: several workers can't train with {what}; unset one of the two.")
+    if recipe.devices == "one":
+        return tf.distribute.get_strategy()
+    chosen = strategy()
+    replicas = chosen.num_replicas_in_sync
+    if recipe.batch_size % replicas:
         raise StudyError(
-            f"{where}: a batch of {batch_size} can't be divided among {replicas} devices; set batch_size to a multiple "
-            f"of {replicas}, or let the run see one device alone (CUDA_VISIBLE_DEVICES=0)."
+            f"batch_size: a batch of {recipe.batch_size} can't be divided among {replicas} devices; set batch_size to "
+            f"a multiple of {replicas}, or `devices: one` in the recipe."
         )
+    return chosen
 
 
 def worker() -> int:
@@ -48,9 +59,8 @@ def is_chief() -> bool:
     return worker() == 0
 
 
-def distributed(read: Callable[[range, int], tf.data.Dataset]):
+def distributed(chosen: tf.distribute.Strategy, read: Callable[[range, int], tf.data.Dataset]):
     """The batches that `read(replicas, of)` makes for some of all the replicas, brought to their devices."""
-    chosen = strategy()
     if chosen.num_replicas_in_sync == 1:
         return read(replicas=range(1), of=1)
 

@@ -88,8 +88,9 @@ def methods_of(study: Study, variant: str) -> dict[str, Callable[[np.ndarray], n
     Raises StudyError if it is not trained yet.
     """
     models = {study.method_name(variant): study.model_folder(variant) / "generator.keras"}
-    if study.snapshot_step(variant):
-        models[study.snapshot_name(variant)] = study.model_folder(variant) / "snapshot.keras"
+    snapshot = study.model_folder(variant) / "snapshot.keras"
+    if study.snapshot_step(variant) and snapshot.is_file():  # a run that ended before it has none
+        models[study.snapshot_name(variant)] = snapshot
     methods = {}
     for name, path in models.items():
         generator = load_model(path)

@@ -98,9 +98,13 @@ def curves(history: Sequence[Mapping[str, float]], title: str, columns: int = 5)
     return _titled(figure, title)
 
 
-def strips(folder: str | Path, title: str, most: int = 6) -> Figure:
-    """The pictures of a run's validations, one below the other, the first and the last among them."""
+def strips(folder: str | Path, title: str, most: int = 6) -> Figure | None:
+    """The pictures of a run's validations, one below the other, the first and the last among them; None if it has none
+    yet.
+    """
     paths = sorted(Path(folder).glob("step-*.png"))
+    if not paths:
+        return None
     chosen = [paths[i] for i in sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(most, len(paths)))})]
     figure, axes = _subplots(len(chosen), 1, figsize=(8, 2.1 * len(chosen)), squeeze=False)
     for axis, path in zip(axes[:, 0], chosen):

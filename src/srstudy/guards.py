@@ -1,4 +1,4 @@
-"""Guards: what a run's history says went wrong, while it trains and in the report."""
+"""Guards: what a run's history says went wrong."""
 
 from __future__ import annotations
 

@@ -64,12 +64,13 @@ def _relativistic(real: tf.Tensor, fake: tf.Tensor, label_smoothing: float, swap
     """Relativistic average: each logit less the other kind's mean over the whole batch, on whatever device it is."""
     high, low = (fake, real) if swapped else (real, fake)
     return 0.5 * (
-        _cross_entropy(high - _mean_over_devices(low), 1.0 - label_smoothing)
-        + _cross_entropy(low - _mean_over_devices(high), 0.0)
+        _cross_entropy(high - mean_over_devices(low), 1.0 - label_smoothing)
+        + _cross_entropy(low - mean_over_devices(high), 0.0)
     )
 
 
-def _mean_over_devices(logits: tf.Tensor) -> tf.Tensor:
+def mean_over_devices(logits: tf.Tensor) -> tf.Tensor:
+    """Mean of logits [B, 1] over the whole batch, of which each device has a part."""
     context = tf.distribute.get_replica_context()
     return context.all_reduce("MEAN", tf.reduce_mean(logits))
 

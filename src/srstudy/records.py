@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 
 import pandas as pd
 from dvclive import Live
+from scmrepo.exceptions import SCMError
 
+from srstudy import devices
 from srstudy.config import Study
 from srstudy.files import write_csv, write_json
 from srstudy.metrics import RATES
@@ -18,6 +21,8 @@ def write_records(study: Study, name: str, trained: Trained, flops_per_image: fl
 
     Rates differ between equal runs, so they have a file of their own; `gflops` are 10^9 operations per second.
     """
+    if not devices.is_chief():
+        return
     history, reports = pd.DataFrame(trained.history), study.root / "reports"
     rates = history[["step", *RATES]].assign(gflops=history.images_per_second * flops_per_image / 1e9)
     write_csv(reports / "history" / f"{name}.csv", history.drop(columns=list(RATES)))
@@ -27,8 +32,18 @@ def write_records(study: Study, name: str, trained: Trained, flops_per_image: fl
 
 
 def live_log(study: Study, name: str) -> Callable[[dict[str, float]], None]:
-    """A function that puts a row of history into DVCLive's folder `models/live/NAME`, to follow a run by."""
-    live = Live(study.root / "models" / "live" / name, resume=True, report=None, save_dvc_exp=False, dvcyaml=None)
+    """A function that puts a row of history into DVCLive's folder `models/live/NAME`, which is emptied first.
+
+    Of several workers the first alone writes, and none where git has no commit yet, without which DVCLive can't do.
+    """
+    if not devices.is_chief():
+        return lambda row: None
+    folder = study.root / "models" / "live" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        live = Live(folder, report=None, save_dvc_exp=False, dvcyaml=None)
+    except SCMError:
+        return lambda row: None
 
     def log(row: dict[str, float]) -> None:
         live.step = int(row["step"])

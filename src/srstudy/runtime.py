@@ -40,6 +40,10 @@ def _set_up() -> None:
     # Else TensorFlow tells of "retracing" when there are many generators, with an address that no two runs share.
     tf.get_logger().setLevel("ERROR")
     tf.config.experimental.enable_op_determinism()
+    if os.environ.get("TF_CONFIG"):  # several workers must find each other before anything else is done
+        from srstudy import devices
+
+        devices.strategy()
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
 

@@ -99,6 +99,7 @@ class Recipe:
     pixel_loss: Literal["l1", "charbonnier"] = "l1"
     label_smoothing: Share = 0.0
     relativistic: bool = False
+    devices: Literal["all", "one"] = "all"
     adversarial_ramp: Share = 0.0  # share of the steps over which the adversarial loss gains its weight
     crop: Count | None = None
     flips: bool = False
@@ -119,7 +120,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`statistics`: what batch norm normalises with at test time, see `enhance.enhancer`."""
+    """`statistics`: what batch norm normalises with at test time, see `enhance.Enhancer`."""
 
     statistics: Literal["image", "moving"]
 
@@ -147,7 +148,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Guards:
-    """When a run counts as gone wrong, see `watch.guard_events`.
+    """When a run counts as gone wrong, see `guards.guard_events`.
 
     The discriminator's accuracy over `patience` rows of history; diversity of SR relative to HR; colour shift as the
     length of the mean (a*, b*) shift.
@@ -162,7 +163,7 @@ class Guards:
 
 @dataclass(frozen=True)
 class Training:
-    """How every run is kept and watched; none of it changes what is learnt, but for `precision`."""
+    """How every run is kept and watched; of what is learnt `precision` and `time_budget` alone change anything."""
 
     checkpoint_steps: Count
     keep_checkpoints: Count

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 RESAMPLES = 10_000
+LEVELS = (("5k", "10k"), ("32", "64"), ("plain", "augmented"))  # of the three factors of the grid
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,9 @@ def main_effect(scores: Mapping[str, pd.Series], factor: int, seed: int) -> Esti
     `scores` maps run names such as "10k-64-augmented" to per-photo values with equal index; `factor` 0 is the number of
     images (10k - 5k), 1 the LR size (64 - 32), 2 augmentation (on - off).
     """
-    levels = [("5k", "10k"), ("32", "64"), ("plain", "augmented")]
     differences = []
-    for others in product(*(levels[i] for i in range(3) if i != factor)):
-        low, high = ("-".join([*others[:factor], level, *others[factor:]]) for level in levels[factor])
+    for others in product(*(LEVELS[i] for i in range(3) if i != factor)):
+        low, high = ("-".join([*others[:factor], level, *others[factor:]]) for level in LEVELS[factor])
         differences.append(scores[high] - scores[low])
     return estimate(np.mean(differences, axis=0), seed)
 

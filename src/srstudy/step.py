@@ -26,6 +26,7 @@ class Update:
 
     def __init__(self, recipe: Recipe, players: Players, steps: int, strategy: tf.distribute.Strategy):
         """`strategy`: in whose scope the players were made, and which distributes the batches."""
+        self.players = players
         on_device = _on_one_device(recipe, players, strategy.num_replicas_in_sync)
         self.names = [name for name in REPORTED if name in reported_by(recipe)]
         self.sums = tf.Variable(tf.zeros(len(self.names)), trainable=False, name="sums")
@@ -86,11 +87,13 @@ def _on_one_device(recipe: Recipe, players: Players, replicas: int):
             real, fake = discriminator(hr, training=True), discriminator(sr, training=True)
             loss = losses.discriminator_loss(real, fake, recipe.label_smoothing, recipe.relativistic)
             scaled = players.discriminator_optimizer.scale_loss(loss / replicas)
-        norm = _apply(tape, scaled, discriminator, players.discriminator_optimizer)
+        norm = _apply(tape, scaled, discriminator, players.discriminator_optimizer, replicas)
+        # A relativistic one learns differences alone: real is told from fake by the mean of the other.
+        high, low = (losses.mean_over_devices(x) for x in (fake, real)) if recipe.relativistic else (0.0, 0.0)
         return {
             "discriminator": loss,
-            "real_accuracy": tf.reduce_mean(tf.cast(real > 0, tf.float32)),
-            "fake_accuracy": tf.reduce_mean(tf.cast(fake < 0, tf.float32)),
+            "real_accuracy": tf.reduce_mean(tf.cast(real > high, tf.float32)),
+            "fake_accuracy": tf.reduce_mean(tf.cast(fake < low, tf.float32)),
             "discriminator_gradient": norm,
         }
 
@@ -120,19 +123,26 @@ def _on_one_device(recipe: Recipe, players: Players, replicas: int):
             terms = generator_terms(hr, sr)
             loss = tf.add_n([weight(name, progress) * term for name, term in terms.items()])
             scaled = players.generator_optimizer.scale_loss(loss / replicas)
-        norm = _apply(tape, scaled, generator, players.generator_optimizer)
+        norm = _apply(tape, scaled, generator, players.generator_optimizer, replicas)
         report |= terms | {"generator": loss, "generator_gradient": norm}
         return {name: report[name] / replicas for name in REPORTED if name in report}
 
     return step
 
 
-def _apply(tape: tf.GradientTape, scaled: tf.Tensor, model: keras.Model, optimizer: keras.Optimizer) -> tf.Tensor:
-    """One update; returns the gradient's norm on this device."""
+def _apply(
+    tape: tf.GradientTape, scaled: tf.Tensor, model: keras.Model, optimizer: keras.Optimizer, replicas: int
+) -> tf.Tensor:
+    """One update; returns the norm of the gradient of this device's part of the batch."""
     gradients = tape.gradient(scaled, model.trainable_variables)
     norm = tf.linalg.global_norm(gradients)
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        # float16 needs the loss large. A gradient beyond its range is no failure: it is skipped, and less is tried.
-        norm = tf.where(tf.math.is_finite(norm), norm / optimizer.scale_loss(1.0), 0.0)
+        # float16 needs the loss large. A gradient beyond its range is no failure: the update is skipped and a smaller
+        # scale tried, on all devices when on one, which Keras does not see to by itself.
+        overflow = tf.cast(~tf.math.is_finite(norm), tf.float32)
+        if replicas > 1:
+            overflow = tf.distribute.get_replica_context().all_reduce("SUM", overflow)
+            gradients = [tf.where(overflow > 0, float("nan"), gradient) for gradient in gradients]
+        norm = tf.where(overflow > 0, 0.0, norm / optimizer.scale_loss(1.0))
     optimizer.apply(gradients, model.trainable_variables)
-    return norm
+    return norm * replicas

@@ -77,7 +77,7 @@ class Trained:
     def save(self, folder: str | Path) -> None:
         """Write `generator.keras`, `snapshot.keras` and `strips` if there are, into `folder`: all of it or nothing.
 
-        Only then a complete run's checkpoints are removed. Of several workers the first alone writes.
+        Of several workers the first alone writes. The checkpoints stay until `forget` is called.
         """
         if not devices.is_chief():
             return
@@ -87,7 +87,10 @@ class Trained:
                 networks.save_model(self.snapshot, temporary / "snapshot.keras")
             if (self.checkpoints / "strips").is_dir():
                 shutil.copytree(self.checkpoints / "strips", temporary / "strips")
-        if self.complete:
+
+    def forget(self) -> None:
+        """Remove a complete run's checkpoints: call it last, when all that the run leaves is written."""
+        if self.complete and devices.is_chief():
             shutil.rmtree(self.checkpoints, ignore_errors=True)
 
 
@@ -103,24 +106,30 @@ def train(
     and history, to the bit. Raises StudyError when a loss is no longer finite, the disk is full, the batch can't be
     divided among the devices, or SIGTERM or Ctrl-C came (after saving where it was).
     """
-    recipe = run.recipe
-    devices.check_batch(recipe.batch_size, "batch_size")
-    with devices.strategy().scope(), mixed_precision(settings.precision):
+    recipe, strategy = run.recipe, devices.strategy_for(run.recipe, settings)
+    keras.utils.set_random_seed(run.seed)  # the first weights depend on nothing that was built before
+    with strategy.scope(), mixed_precision(settings.precision) as policy:
         players = make_players(recipe, 4 * (recipe.crop or run.tiles.lr.shape[1]), run.steps, run.warm_start)
-    update = Update(recipe, players, run.steps, devices.strategy())
+    update = Update(recipe, players, run.steps, strategy)
     result = build_generator(recipe.generator)  # float32, with the averaged weights where a recipe averages them
     read = partial(
         batches, run.tiles, run.seed, recipe.batch_size, stop=run.steps, crop=recipe.crop, flips=recipe.flips
     )
     # Traced before a checkpoint is read, so that a resumed process builds the very graph of an uninterrupted one.
-    update.trace(devices.distributed(partial(read, start=0)).element_spec)
+    update.trace(devices.distributed(strategy, partial(read, start=0)).element_spec)
+    watched = (settings.validations, validation and validation.identity)
     folder = run.checkpoints / fingerprint(
-        recipe, run.tiles, run.seed, run.warm_start, run.steps, run.snapshot_step, settings.precision
+        recipe, run.tiles, run.seed, run.warm_start, run.steps, run.snapshot_step, policy, watched
     )
     kept = Checkpoints(players, update.sums, folder, settings.keep_checkpoints)
-    diary = Diary(run.steps, run.epoch_steps, settings.validations, validation, kept.history, folder / "strips")
+    diary = Diary(
+        run.steps, run.epoch_steps, settings.validations, validation, kept.history, folder / "strips", kept.step
+    )
+    for row in kept.history:
+        log(row)
+    number = kept.step
     with stop_signal(settings.time_budget) as stopped, progress_bar(run, kept.step) as bar:
-        for number, (lr, hr) in enumerate(devices.distributed(partial(read, start=kept.step)), kept.step + 1):
+        for number, (lr, hr) in enumerate(devices.distributed(strategy, partial(read, start=kept.step)), kept.step + 1):
             update(lr, hr, number)
             bar.update(recipe.batch_size)
             if number == run.snapshot_step and devices.is_chief():
@@ -133,10 +142,12 @@ def train(
                 log(row)
             reason = None if last else stopped()
             epoch_ends = number % run.epoch_steps == 0
-            if reason or (not last and (epoch_ends or number % settings.checkpoint_steps == 0)):
+            if reason or last or epoch_ends or number % settings.checkpoint_steps == 0:
                 update.check()
                 kept.save(number, diary.history)
             if reason == TIME_BUDGET:
+                if not diary.is_due(number):  # a row to read, but not in the checkpoint: what goes on has none here
+                    log(diary.add(number, update, players, recipe.batch_size))
                 break
             if reason:
                 raise StudyError(f"training: {reason} came after step {number} of {run.steps}; run again to go on.")
@@ -153,13 +164,16 @@ def train(
 
 
 @contextmanager
-def mixed_precision(setting: str) -> Iterator[None]:
-    """Build networks for float16 arithmetic where that is asked for, or `auto` finds a GPU; weights stay float32."""
+def mixed_precision(setting: str) -> Iterator[str]:
+    """Build networks for float16 arithmetic where that is asked for, or `auto` finds a GPU; weights stay float32.
+
+    Gives the name of the policy.
+    """
     half = setting == "mixed_float16" or (setting == "auto" and tf.config.list_physical_devices("GPU"))
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16" if half else "float32")
+    before, policy = keras.config.dtype_policy(), "mixed_float16" if half else "float32"
+    keras.config.set_dtype_policy(policy)
     try:
-        yield
+        yield policy
     finally:
         keras.config.set_dtype_policy(before)
 

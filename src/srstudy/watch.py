@@ -35,6 +35,7 @@ class Validation:
     ):
         """`photos`: HR uint8 [H, W, 3] by name; `generator`: one of the same architecture, which is not changed."""
         self.photos, self._distance = dict(photos), distance
+        self.identity = (*photos, statistics)  # names what decides its figures
         self._lrs = {name: downscale(hr) for name, hr in photos.items()}
         self._enhance = Enhancer(generator, statistics)
 
@@ -70,14 +71,18 @@ class Diary:
         validation: Validation | None,
         history: list[dict[str, float]],
         strips: Path,
+        start: int = 0,
     ):
-        """`history`: the rows of a run that goes on; `strips`: folder of the pictures, one for each validation."""
+        """`history`, `start`: the rows and the step of a run that goes on; `strips`: folder of the pictures, one for
+        each validation.
+        """
         epochs = max(1, steps // epoch_steps)
         every = -(-epochs // validations) * epoch_steps
         self._validated = {*range(every, steps + 1, every), steps} if validation else set()
         self._every, self._steps, self._epoch_steps = max(1, steps // LOG_ROWS), steps, epoch_steps
         self._validation, self._strips = validation, strips
         self.history, self._clock = history, time.perf_counter()
+        self._clocked = start  # the step at which the clock was set
 
     def is_due(self, number: int) -> bool:
         """Whether a row ends with this step."""
@@ -97,9 +102,10 @@ class Diary:
                 write_png(
                     self._strips / f"step-{number:07d}.png", np.hstack([_centre(sr, side) for sr in srs.values()])
                 )
-        row |= {"images_per_second": count * batch_size / seconds, "memory_gb": memory_gb()}
+        timed = number - self._clocked
+        row |= {"images_per_second": timed * batch_size / seconds, "memory_gb": memory_gb()}
         self.history.append(row)
-        self._clock = time.perf_counter()
+        self._clock, self._clocked = time.perf_counter(), number
         return row
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-DIFFERENT = (("reports", "rates"), ("models", "live"), ("models", "checkpoints"))  # in equal runs, or left by killed ones
+# In equal runs these differ, or a killed one leaves them.
+DIFFERENT = (("reports", "rates"), ("models", "live"), ("models", "checkpoints"))
 OUTPUTS = ("data/manifest.csv", "data/prepared/**/*", "models/**/*", "reports/**/*")  # of all stages
 
 

@@ -21,6 +21,8 @@ def clone(root, tmp_path_factory) -> Path:
             shutil.copy(root / name, folder / name)
     assert set(results(folder)) == {f"models/pretrained/{name}/generator.keras" for name in ("srgan", "residual")}
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    author = ["-c", "user.name=nobody", "-c", "user.email=nobody@localhost"]
+    subprocess.run(["git", *author, "commit", "-q", "--allow-empty", "-m", "start"], cwd=folder, check=True)
     set_parameter(folder, "profile", value="smoke")
     due = run(folder, "dvc", "status", "pretrain").stdout
     assert "up to date" in due, f"hours of training would follow:\n{due}"
