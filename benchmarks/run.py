@@ -43,6 +43,8 @@ COMPARISONS = [
         for side, rounds in ((32, 30), (64, 15))
         for other in RUNTIMES
     ),
+    Comparison("generator inference", "ours-inference", "without-onednn-inference", 64, 1, 15),
+    Comparison("generator inference", "ours-inference", "plain-conv-inference", 64, 1, 15),
     Comparison("step fed by the input pipeline", "ours-fed-step", "memory-fed-step", 24, 16, 60),
     Comparison("input pipeline alone, random crops and flips", "ours-input", None, 24, 16, 500),
     Comparison("prepare stage, augmented tiles", "ours-prepare", None, 64, 32, 3),

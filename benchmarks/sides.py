@@ -152,6 +152,29 @@ def ours_inference(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
     from srstudy import runtime
 
     runtime.start(1)
+    return _keras_inference(lr_side, batch, rounds)
+
+
+def without_onednn_inference(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
+    """The same without oneDNN, as TensorFlow comes on processors without AVX-512."""
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    return _keras_inference(lr_side, batch, rounds)
+
+
+def plain_conv_inference(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
+    """The same with Keras's own convolution as the last layer."""
+    from srstudy import runtime
+
+    runtime.start(1)
+    import keras
+
+    from srstudy import networks
+
+    networks.OutputConv = keras.layers.Conv2D
+    return _keras_inference(lr_side, batch, rounds)
+
+
+def _keras_inference(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
     from srstudy.enhance import Enhancer
     from srstudy.networks import srgan_generator
 

@@ -245,7 +245,7 @@ def note_time(stage: str, seconds: float, study: Study | None) -> None:
     times = {row["stage"]: row["seconds"] for row in rows if row.get("profile") == profile}
     times[stage] = f"{seconds:.1f}"
     if study:
-        names = {"", *study.variants, *(f"pretrain-{name}" for name in study.pretrain), *study.released}
+        names = {"", *study.variants, *study.on_sample, *(f"pretrain-{name}" for name in study.pretrain)}
         times = {key: value for key, value in times.items() if key.partition("@")[2] in names}
     table = [(profile, key, times[key]) for key in sorted(times)]
     write_csv(path, pd.DataFrame(table, columns=["profile", "stage", "seconds"]))

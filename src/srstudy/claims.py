@@ -28,7 +28,8 @@ def judge(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
     for reading, part in zip(readings, by_reading(study, scores)):
         for claim, compared, found, expected_sign in _rows(study, part):
             row = table.setdefault((claim, compared), {"claim": claim, "compared": compared})
-            row |= {reading: f"{found:+.4f}", f"verdict, {reading}": verdict(found, expected_sign)}
+            digits = 2 if abs(found.value) >= 0.1 else 4
+            row |= {reading: f"{found:+.{digits}f}", f"verdict, {reading}": verdict(found, expected_sign)}
     return pd.DataFrame(table.values())
 
 

@@ -25,6 +25,15 @@ PLAIN = "#0072b2"
 MARKERS = "o^sDvP*"  # 7 of them go with 10 colours: no pair comes twice among 70 groups
 
 
+HISTORY = {  # names of a history's figures on validation photographs; the rest go by their column
+    "psnr_y": "validation PSNR-Y (dB)",
+    "shift_a": "validation a* shift",
+    "shift_b": "validation b* shift",
+    "perceptual": "validation VGG16-HED",
+    "diversity": "validation diversity, HR = 1",
+}
+
+
 class StudyFigure(Figure):
     """A figure that goes by its title, which a notebook then gives to a reader who can't see the picture."""
 
@@ -89,7 +98,8 @@ def curves(history: Sequence[Mapping[str, float]], title: str, columns: int = 5)
     for axis, name in zip(axes.flat, names):
         known = table[["step", name]].dropna()
         axis.plot(known.step, known[name], color=PLAIN, marker="." if len(known) < 12 else None)
-        axis.set_title(name.replace("_", " "), fontsize=9)
+        axis.set_title(HISTORY.get(name, name.replace("_", " ")), fontsize=9)
+        axis.set_xlim(0, table.step.max())
         axis.tick_params(labelsize=7)
     for axis in axes.flat[len(names) :]:
         axis.axis("off")
