@@ -45,7 +45,7 @@ study: $(STAMP) ## run what is not up to date of the study (dvc repro), then pri
 	@$(ENV) $(BIN)/python -m srstudy.summary
 
 test: lint ## lint, then run the tests
-	@$(ENV) $(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	@$(ENV) $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(STAMP) ## check code and notebooks with ruff
 	@$(BIN)/ruff check .

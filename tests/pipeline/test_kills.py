@@ -17,10 +17,7 @@ FOLDERS = {  # the folder among a stage's outputs
     "train@5k-32-plain": "models/5k-32-plain",
     LAST: "reports/sr/5k-32-plain",
 }
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL, and no inodes to see a folder replaced by"),
-    pytest.mark.xdist_group("kills"),
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL, and no inodes to see a folder replaced by")
 
 
 @pytest.fixture(scope="module")

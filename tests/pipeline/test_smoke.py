@@ -11,8 +11,6 @@ from clones import repro, results, run, set_parameter
 VARIANTS, GIVEN = 11, 2  # runs, and generators that are there without training
 STAGES = 2 + 2 * VARIANTS + GIVEN + 1  # data, prepare, train and evaluate each variant, evaluate what is given, report
 
-pytestmark = pytest.mark.xdist_group("smoke")  # all on one worker: they share a clone
-
 
 @pytest.fixture(scope="module")
 def finished(clone) -> Path:
