@@ -15,7 +15,7 @@ ENV := PATH="$$PWD/$(BIN):$$PATH" DVC_NO_ANALYTICS=1
 PIP := PIP_USE_PEP517=1 $(BIN)/python -m pip install -q --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install study test lint bench lab lock clean
+.PHONY: help install study test lint ablation bench lab lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,10 +45,13 @@ study: $(STAMP) ## run what is not up to date of the study (dvc repro), then pri
 	@$(ENV) $(BIN)/python -m srstudy.summary
 
 test: lint ## lint, then run the tests
-	@$(ENV) $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@$(ENV) $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP) ## check code and notebooks with ruff
 	@$(BIN)/ruff check .
+
+ablation: $(STAMP) ## train the recommended recipe with one thing changed at a time (about 25 minutes)
+	@$(ENV) $(BIN)/python notebooks/run.py 06_ablation
 
 bench: $(STAMP) ## time the study against other ways of doing it (installs PyTorch, ONNX Runtime, OpenVINO: 3 GB)
 	@[ -d .venv-bench ] || $(PYTHON) -m venv .venv-bench

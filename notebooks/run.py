@@ -28,6 +28,7 @@ from srstudy.schema import pick
 
 ROOT = Path(__file__).resolve().parent.parent
 KEEP_METADATA = {"tags"}
+OUTSIDE = {"06_ablation"}  # notebooks that are no stage: their time is none of the study's
 # TensorFlow's information and warnings, which it writes before it reads its own setting not to.
 CHATTER = re.compile(
     r"(?:WARNING: All log messages before absl|[IW]\d{4} [\d:.]+ +\d+ |^To enable the following instr"
@@ -57,7 +58,8 @@ def run(title: str, name: str | None, parameters: dict[str, str]) -> None:
     started = time.perf_counter()
     notebook = execute(path, parameters)
     publish(clean(notebook), ROOT / "reports" / title / name if name else ROOT / "reports" / title, title, name)
-    note_time("@".join(filter(None, (title, name))), time.perf_counter() - started, study)
+    if title not in OUTSIDE:
+        note_time("@".join(filter(None, (title, name))), time.perf_counter() - started, study)
     if title == "05_report":
         draw_times()
 
@@ -245,7 +247,8 @@ def note_time(stage: str, seconds: float, study: Study | None) -> None:
     times = {row["stage"]: row["seconds"] for row in rows if row.get("profile") == profile}
     times[stage] = f"{seconds:.1f}"
     if study:
-        names = {"", *study.variants, *study.on_sample, *(f"pretrain-{name}" for name in study.pretrain)}
+        trained = [*(f"pretrain-{name}" for name in study.pretrain), *(f"released-{name}" for name in study.released)]
+        names = {"", *study.variants, *study.on_sample, *trained}
         times = {key: value for key, value in times.items() if key.partition("@")[2] in names}
     table = [(profile, key, times[key]) for key in sorted(times)]
     write_csv(path, pd.DataFrame(table, columns=["profile", "stage", "seconds"]))

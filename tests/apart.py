@@ -1,4 +1,4 @@
-"""One tiny run in a process of its own, as every run of the study is: `python -m tests.apart FOLDER NAME RECIPE ...`.
+"""Tiny runs in processes of their own, as every run of the study is: `python -m tests.apart FOLDER NAME RECIPE ...`.
 
 Within one process, what ran before may change the order in which TensorFlow adds up a sum.
 """
@@ -8,8 +8,39 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+
+import pandas as pd
+
+
+class Apart:
+    """Runs of `tests.apart` on the same tiles, in one folder."""
+
+    def __init__(self, folder: Path, root: Path):
+        self.folder, self._root = folder, root
+
+    def start(self, name: str, recipe: str, *options: str, **environment: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "tests.apart", str(self.folder), name, recipe, *options]
+        return subprocess.Popen(
+            command, cwd=self._root, env={**os.environ, **environment}, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def files(self, name: str) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (self.folder / name).rglob("*") if path.is_file()}
+
+    def history(self, name: str) -> pd.DataFrame:
+        return pd.read_csv(self.folder / name / "history.csv")
+
+
+def finish(process: subprocess.Popen) -> str:
+    """Wait for the end of a process; what it said on stderr, if it ended well."""
+    _, said = process.communicate()
+    assert process.returncode == 0, said[-2000:]
+    return said
 
 
 def main() -> None:
@@ -27,7 +58,6 @@ def main() -> None:
     from srstudy import runtime
 
     runtime.start(7)
-    import pandas as pd
     import tensorflow as tf
 
     if options.devices > 1:

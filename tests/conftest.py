@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from tests.apart import Apart
 
 from srstudy.config import Study, load_study
+from srstudy.degrade import downscale
+from srstudy.tiles import Tiles, save_tiles
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKS = Path(os.environ.get("SRSTUDY_CHECKS") or ROOT / "data" / "checks")
@@ -54,6 +57,20 @@ def photo() -> np.ndarray:
 def study() -> Study:
     """The committed `params.yaml` under its sample profile."""
     return load_study("sample", ROOT)
+
+
+@pytest.fixture
+def tiles(photo) -> Tiles:
+    """Eight HR tiles of 32 pixels a side from the committed photograph, and their LR images."""
+    hr = np.stack([photo[32 * i : 32 * i + 32, 64:96] for i in range(8)])
+    return Tiles(hr=hr, lr=np.stack([downscale(tile) for tile in hr]))
+
+
+@pytest.fixture
+def apart(tiles, tmp_path, root) -> Apart:
+    """Starts runs on those tiles in processes of their own."""
+    save_tiles(tmp_path / "tiles", tiles)
+    return Apart(tmp_path, root)
 
 
 class TinyStudy:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import yaml
 
 from srstudy.errors import StudyError
 from srstudy.schema import build, check_keys, merge, pick
-from srstudy.settings import Data, Evaluation, Profile, Recipe, TileSet, Training, Variant
+from srstudy.settings import Ablation, Data, Evaluation, Profile, Recipe, TileSet, Training, Variant
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Study:
     recipes: dict[str, Recipe]
     pretrain: dict[str, Recipe]
     released: dict[str, Recipe]
+    ablation: Ablation
 
     @property
     def note(self) -> str:
@@ -108,6 +109,15 @@ class Study:
         return None if warm_start is None else self.model_folder(warm_start) / "generator.keras"
 
     @property
+    def arms(self) -> dict[str, Recipe]:
+        """The recipes of the ablation by name: that of its variant with one thing changed."""
+        recipe = asdict(self.recipe(self.ablation.variant))
+        return {
+            name: build(Recipe, merge(recipe, change), f"ablation.changes.{name}")
+            for name, change in self.ablation.changes.items()
+        }
+
+    @property
     def largest_lr_size(self) -> int:
         """The largest LR side among the sets: photographs must be 4 times as large."""
         return max(tiles.lr_size for tiles in self.sets.values())
@@ -139,18 +149,9 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
     except yaml.YAMLError as error:
         raise StudyError(f"params.yaml: not valid YAML ({' '.join(str(error).split())}).") from error
     known = {
-        "profile",
-        "seed",
-        "data",
-        "evaluation",
-        "training",
-        "sets",
-        "variants",
-        "recipes",
-        "pretrain",
-        "released",
-        "profiles",
-    }
+        "profile", "seed", "data", "evaluation", "training", "sets", "variants", "recipes", "pretrain", "released",
+        "ablation", "profiles",
+    }  # fmt: skip
     check_keys(params, known, known, "params.yaml")
     name = profile or build(str, params["profile"], "profile")
     profiles = build(dict[str, Profile], params["profiles"], "profiles")
@@ -172,6 +173,7 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
         recipes=recipes,
         pretrain=build(dict[str, Recipe], params["pretrain"], "pretrain"),
         released=build(dict[str, Recipe], params["released"], "released"),
+        ablation=build(Ablation, params["ablation"], "ablation"),
     )
     _check_names(study)
     return study
@@ -200,6 +202,7 @@ def _check_names(study: Study) -> None:
     for section in ("recipes", "pretrain", "released"):
         for key, recipe in getattr(study, section).items():
             _check_losses(recipe, f"{section}.{key}")
+    _check_arms(study)
     for name, variant in study.variants.items():
         pick(study.sets, variant.set, f"variants.{name}.set")
         if variant.snapshot is not None and variant.snapshot > variant.epochs:
@@ -218,6 +221,14 @@ def _check_warm_start(study: Study, recipe: Recipe, where: str) -> None:
             f"{section}.{recipe.warm_start}.generator: differs from {where}.generator under profile "
             f"{study.profile_name}; a warm start needs the same network."
         )
+
+
+def _check_arms(study: Study) -> None:
+    pick(study.variants, study.ablation.variant, "ablation.variant")
+    for name, recipe in study.arms.items():
+        where = f"ablation.changes.{name}"
+        _check_losses(recipe, where)
+        _check_warm_start(study, recipe, where)
 
 
 def _check_losses(recipe: Recipe, where: str) -> None:

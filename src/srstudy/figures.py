@@ -99,7 +99,7 @@ def curves(history: Sequence[Mapping[str, float]], title: str, columns: int = 5)
         known = table[["step", name]].dropna()
         axis.plot(known.step, known[name], color=PLAIN, marker="." if len(known) < 12 else None)
         axis.set_title(HISTORY.get(name, name.replace("_", " ")), fontsize=9)
-        axis.set_xlim(0, table.step.max())
+        axis.set_xlim(0, 1.03 * table.step.max())
         axis.tick_params(labelsize=7)
     for axis in axes.flat[len(names) :]:
         axis.axis("off")
@@ -135,15 +135,15 @@ def comparison(
     nearest = np.kron(lr, np.ones((SCALE, SCALE, 1), lr.dtype))
     columns = {"LR": nearest, **enlarged, "HR": hr}
     top, left, side = _liveliest(hr)
-    figure, axes = _subplots(2, len(columns), figsize=(2.15 * len(columns), 4.9), squeeze=False)
+    figure, axes = _subplots(2, len(columns), figsize=(2.15 * len(columns), 5.2), squeeze=False)
     for column, (name, image) in enumerate(columns.items()):
         whole, zoom = axes[:, column]
         whole.imshow(image)
         whole.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor=HIGHLIGHT, linewidth=1.5))
         heading = f"{name} {lr.shape[1]}×{lr.shape[0]}" if name == "LR" else name
-        whole.set_title(textwrap.fill(heading, 20, break_on_hyphens=False), fontsize=9)
+        whole.set_title(textwrap.fill(heading, 20, break_on_hyphens=False), fontsize=11)
         zoom.imshow(image[top : top + side, left : left + side], interpolation="nearest")
-        zoom.set_xlabel(captions.get(name, ""), fontsize=7.5)
+        zoom.set_xlabel(captions.get(name, ""), fontsize=9.5)
         for axis in (whole, zoom):
             axis.set_xticks([])
             axis.set_yticks([])
@@ -183,16 +183,36 @@ def effect_bars(table: pd.DataFrame, measures: Sequence[str], title: str) -> Fig
     return _titled(figure, title)
 
 
+def arm_dots(table: pd.DataFrame, measures: Sequence[str], title: str) -> Figure:
+    """One panel per measure, one dot per arm of an ablation; a band over the arms whose name begins with "as it is".
+
+    `table`: column arm and the measures.
+    """
+    figure, axes = _subplots(1, len(measures), figsize=(4.2 * len(measures), 0.27 * len(table) + 1.1), squeeze=False)
+    same = table.arm.str.startswith("as it is")
+    for axis, measure in zip(axes[0], measures):
+        axis.axvspan(table[measure][same].min(), table[measure][same].max(), color=HIGHLIGHT, alpha=0.25)
+        axis.plot(table[measure], range(len(table)), "o", color=PLAIN, markersize=4)
+        axis.set_yticks(range(len(table)), table.arm if axis.get_subplotspec().is_first_col() else [])
+        axis.set_ylim(len(table) - 0.5, -0.5)
+        _head(axis, measure)
+    return _titled(figure, title)
+
+
+def _head(axis: Axes, measure: str) -> None:
+    label, direction = MEASURES[measure]
+    axis.set_title(label + {1: " ↑", -1: " ↓", 0: ""}[direction], fontsize=9)
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.tick_params(labelsize=7.5)
+
+
 def _draw_intervals(axis: Axes, rows: pd.DataFrame, names: list[str], line: float, measure: str) -> None:
     error = [rows.value - rows.low, rows.high - rows.value]
     axis.errorbar(rows.value, range(len(rows)), xerr=error, fmt="o", color=PLAIN, markersize=4, capsize=2)
     axis.axvline(line, color=HIGHLIGHT, linestyle="--", linewidth=1)
     axis.set_yticks(range(len(names)), names if axis.get_subplotspec().is_first_col() else [])
     axis.set_ylim(len(names) - 0.5, -0.5)
-    label, direction = MEASURES[measure]
-    axis.set_title(label + {1: " ↑", -1: " ↓", 0: ""}[direction], fontsize=9)
-    axis.xaxis.set_major_locator(MaxNLocator(4))
-    axis.tick_params(labelsize=7.5)
+    _head(axis, measure)
 
 
 def timing_bars(table: pd.DataFrame, title: str) -> Figure:

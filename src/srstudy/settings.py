@@ -135,6 +135,16 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Ablation:
+    """Which variant's recipe is taken apart: for so many seconds an arm, under so many seeds as it is."""
+
+    variant: str
+    seconds: Amount
+    seeds: Count
+    changes: dict[str, dict[str, Any]]  # by the arm's name, what differs from the recipe
+
+
+@dataclass(frozen=True)
 class Profile:
     """One size of the whole study. `recipes` overrides single values of the full-size recipes."""
 

@@ -27,7 +27,7 @@ class Update:
     def __init__(self, recipe: Recipe, players: Players, steps: int, strategy: tf.distribute.Strategy):
         """`strategy`: in whose scope the players were made, and which distributes the batches."""
         self.players = players
-        on_device = _on_one_device(recipe, players, strategy.num_replicas_in_sync)
+        device = _DeviceUpdate(recipe, players, strategy.num_replicas_in_sync)
         self.names = [name for name in REPORTED if name in reported_by(recipe)]
         self.sums = tf.Variable(tf.zeros(len(self.names)), trainable=False, name="sums")
         self._unfinite = tf.Variable(0, dtype=tf.int64, trainable=False, name="unfinite")
@@ -35,7 +35,7 @@ class Update:
         @tf.function
         def update(lr: tf.Tensor, hr: tf.Tensor, number: tf.Tensor) -> None:
             done = tf.cast(number, tf.float32) / steps
-            found = strategy.run(on_device, args=(lr, hr, done))
+            found = strategy.run(device.run, args=(lr, hr, done))
             report = tf.stack([strategy.reduce("SUM", found[name], axis=None) for name in self.names])
             self.sums.assign_add(report)
             good = tf.reduce_all(tf.math.is_finite(report)) | (self._unfinite > 0)
@@ -77,17 +77,35 @@ def reported_by(recipe: Recipe) -> set[str]:
     return terms | players
 
 
-def _on_one_device(recipe: Recipe, players: Players, replicas: int):
+class _DeviceUpdate:
     """The update as each of `replicas` devices computes it on its part of the batch; what it reports adds up."""
-    weights = recipe.loss_weights
-    generator, discriminator = players.generator, players.discriminator
 
-    def update_discriminator(hr: tf.Tensor, sr: tf.Tensor) -> dict[str, tf.Tensor]:
+    def __init__(self, recipe: Recipe, players: Players, replicas: int):
+        self.recipe, self.players, self.replicas = recipe, players, replicas
+
+    def run(self, lr: tf.Tensor, hr: tf.Tensor, progress: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Update both players on uint8 images; `progress` is the share of the run that is done."""
+        lr, hr = (tf.cast(images, tf.float32) / 127.5 - 1.0 for images in (lr, hr))
+        report = {}
+        with tf.GradientTape() as tape:
+            sr = tf.cast(self.players.generator(lr, training=True), tf.float32)
+            if self.players.discriminator is not None:
+                with tape.stop_recording():
+                    report |= self._update_discriminator(hr, sr)
+            terms = self._generator_terms(hr, sr)
+            loss = tf.add_n([self._weight(name, progress) * term for name, term in terms.items()])
+            scaled = self.players.generator_optimizer.scale_loss(loss / self.replicas)
+        norm = _apply(tape, scaled, self.players.generator, self.players.generator_optimizer, self.replicas)
+        report |= terms | {"generator": loss, "generator_gradient": norm}
+        return {name: report[name] / self.replicas for name in REPORTED if name in report}
+
+    def _update_discriminator(self, hr: tf.Tensor, sr: tf.Tensor) -> dict[str, tf.Tensor]:
+        recipe, discriminator = self.recipe, self.players.discriminator
         with tf.GradientTape() as tape:
             real, fake = discriminator(hr, training=True), discriminator(sr, training=True)
             loss = losses.discriminator_loss(real, fake, recipe.label_smoothing, recipe.relativistic)
-            scaled = players.discriminator_optimizer.scale_loss(loss / replicas)
-        norm = _apply(tape, scaled, discriminator, players.discriminator_optimizer, replicas)
+            scaled = self.players.discriminator_optimizer.scale_loss(loss / self.replicas)
+        norm = _apply(tape, scaled, discriminator, self.players.discriminator_optimizer, self.replicas)
         # A relativistic one learns differences alone: real is told from fake by the mean of the other.
         high, low = (losses.mean_over_devices(x) for x in (fake, real)) if recipe.relativistic else (0.0, 0.0)
         return {
@@ -97,37 +115,21 @@ def _on_one_device(recipe: Recipe, players: Players, replicas: int):
             "discriminator_gradient": norm,
         }
 
-    def generator_terms(hr: tf.Tensor, sr: tf.Tensor) -> dict[str, tf.Tensor]:
-        terms = {}
-        if weights.pixel:
+    def _generator_terms(self, hr: tf.Tensor, sr: tf.Tensor) -> dict[str, tf.Tensor]:
+        recipe, terms = self.recipe, {}
+        if recipe.loss_weights.pixel:
             terms["pixel"] = losses.PIXEL_LOSSES[recipe.pixel_loss](hr, sr)
-        if weights.content:
-            terms["content"] = players.content_loss(hr, sr)
-        if weights.adversarial:
+        if recipe.loss_weights.content:
+            terms["content"] = self.players.content_loss(hr, sr)
+        if recipe.loss_weights.adversarial:
+            discriminator = self.players.discriminator
             real = discriminator(hr, training=True) if recipe.relativistic else None
             terms["adversarial"] = losses.adversarial_loss(discriminator(sr, training=True), real)
         return terms
 
-    def weight(name: str, progress: tf.Tensor) -> tf.Tensor:
-        ramp = tf.minimum(progress / recipe.adversarial_ramp, 1.0) if recipe.adversarial_ramp else 1.0
-        return getattr(weights, name) * (ramp if name == "adversarial" else 1.0)
-
-    def step(lr: tf.Tensor, hr: tf.Tensor, progress: tf.Tensor) -> dict[str, tf.Tensor]:
-        lr, hr = (tf.cast(images, tf.float32) / 127.5 - 1.0 for images in (lr, hr))
-        report = {}
-        with tf.GradientTape() as tape:
-            sr = tf.cast(generator(lr, training=True), tf.float32)
-            if discriminator is not None:
-                with tape.stop_recording():
-                    report |= update_discriminator(hr, sr)
-            terms = generator_terms(hr, sr)
-            loss = tf.add_n([weight(name, progress) * term for name, term in terms.items()])
-            scaled = players.generator_optimizer.scale_loss(loss / replicas)
-        norm = _apply(tape, scaled, generator, players.generator_optimizer, replicas)
-        report |= terms | {"generator": loss, "generator_gradient": norm}
-        return {name: report[name] / replicas for name in REPORTED if name in report}
-
-    return step
+    def _weight(self, name: str, progress: tf.Tensor) -> tf.Tensor | float:
+        weight, over = getattr(self.recipe.loss_weights, name), self.recipe.adversarial_ramp
+        return weight * tf.minimum(progress / over, 1.0) if name == "adversarial" and over else weight
 
 
 def _apply(

@@ -29,7 +29,7 @@ from srstudy.players import build_generator, make_players, weights_of
 from srstudy.settings import Recipe, Training
 from srstudy.step import Update
 from srstudy.tiles import Tiles
-from srstudy.watch import Diary, Validation
+from srstudy.watch import Diary, Schedule, Validation
 
 TIME_BUDGET = "time budget"
 
@@ -106,61 +106,100 @@ def train(
     and history, to the bit. Raises StudyError when a loss is no longer finite, the disk is full, the batch can't be
     divided among the devices, or SIGTERM or Ctrl-C came (after saving where it was).
     """
-    recipe, strategy = run.recipe, devices.strategy_for(run.recipe, settings)
     keras.utils.set_random_seed(run.seed)  # the first weights depend on nothing that was built before
-    with strategy.scope(), mixed_precision(settings.precision) as policy:
-        players = make_players(recipe, 4 * (recipe.crop or run.tiles.lr.shape[1]), run.steps, run.warm_start)
-    update = Update(recipe, players, run.steps, strategy)
-    result = build_generator(recipe.generator)  # float32, with the averaged weights where a recipe averages them
-    read = partial(
-        batches, run.tiles, run.seed, recipe.batch_size, stop=run.steps, crop=recipe.crop, flips=recipe.flips
-    )
-    # Traced before a checkpoint is read, so that a resumed process builds the very graph of an uninterrupted one.
-    update.trace(devices.distributed(strategy, partial(read, start=0)).element_spec)
-    watched = (settings.validations, validation and validation.identity)
-    folder = run.checkpoints / fingerprint(
-        recipe, run.tiles, run.seed, run.warm_start, run.steps, run.snapshot_step, policy, watched
-    )
-    kept = Checkpoints(players, update.sums, folder, settings.keep_checkpoints)
-    diary = Diary(
-        run.steps, run.epoch_steps, settings.validations, validation, kept.history, folder / "strips", kept.step
-    )
-    for row in kept.history:
-        log(row)
-    number = kept.step
-    with stop_signal(settings.time_budget) as stopped, progress_bar(run, kept.step) as bar:
-        for number, (lr, hr) in enumerate(devices.distributed(strategy, partial(read, start=kept.step)), kept.step + 1):
-            update(lr, hr, number)
-            bar.update(recipe.batch_size)
-            if number == run.snapshot_step and devices.is_chief():
-                result.set_weights(weights_of(players))
-                networks.save_model(result, folder / "snapshot.keras")
-            last = number == run.steps
-            if diary.is_due(number):
-                row = diary.add(number, update, players, recipe.batch_size)
-                bar.set_postfix({name: f"{row[name]:.3g}" for name in update.names})
-                log(row)
-            reason = None if last else stopped()
-            epoch_ends = number % run.epoch_steps == 0
-            if reason or last or epoch_ends or number % settings.checkpoint_steps == 0:
-                update.check()
-                kept.save(number, diary.history)
-            if reason == TIME_BUDGET:
-                if not diary.is_due(number):  # a row to read, but not in the checkpoint: what goes on has none here
-                    log(diary.add(number, update, players, recipe.batch_size))
-                break
-            if reason:
-                raise StudyError(f"training: {reason} came after step {number} of {run.steps}; run again to go on.")
-    result.set_weights(weights_of(players))
-    return Trained(
-        generator=result,
-        history=diary.history,
-        events=guard_events(diary.history, settings.guards),
-        step=number,
-        steps=run.steps,
-        snapshot=networks.load_model(folder / "snapshot.keras") if (folder / "snapshot.keras").is_file() else None,
-        checkpoints=folder,
-    )
+    session = _Session(run, settings, validation, log)
+    return session.result(session.go())
+
+
+class _Session:
+    """A run under way in this process: made from its last checkpoint, if there is one."""
+
+    def __init__(
+        self,
+        run: Run,
+        settings: Training,
+        validation: Validation | None,
+        log: Callable[[dict[str, float]], None],
+    ):
+        self.run, self.settings, self.log = run, settings, log
+        recipe, self.strategy = run.recipe, devices.strategy_for(run.recipe, settings)
+        with self.strategy.scope(), mixed_precision(settings.precision) as policy:
+            hr_size = 4 * (recipe.crop or run.tiles.lr.shape[1])
+            self.players = make_players(recipe, hr_size, run.steps, run.warm_start)
+        self.update = Update(recipe, self.players, run.steps, self.strategy)
+        self.generator = build_generator(recipe.generator)  # float32, with the averaged weights where there are any
+        # Traced before a checkpoint is read, so that a resumed process builds the very graph of an uninterrupted one.
+        self.update.trace(self._batches(after=0).element_spec)
+        watched = (settings.validations, validation and validation.identity)
+        self.folder = run.checkpoints / fingerprint(
+            recipe, run.tiles, run.seed, run.warm_start, run.steps, run.snapshot_step, policy, watched
+        )
+        self.kept = Checkpoints(self.players, self.update.sums, self.folder, settings.keep_checkpoints)
+        schedule = Schedule(run.steps, run.epoch_steps, settings.validations if validation else 0)
+        self.diary = Diary(schedule, validation, self.folder / "strips", self.kept.history)
+
+    def go(self) -> int:
+        """Train to the end, or until there is a reason to stop; returns the last step that was done."""
+        step = start = self.kept.step
+        for row in self.kept.history:
+            self.log(row)
+        with stop_signal(self.settings.time_budget) as stopped, progress_bar(self.run, start) as bar:
+            for step, (lr, hr) in enumerate(self._batches(after=start), start + 1):
+                self.update(lr, hr, step)
+                self.diary.count()
+                bar.update(self.run.recipe.batch_size)
+                if step == self.run.snapshot_step and devices.is_chief():
+                    networks.save_model(self._current(), self.folder / "snapshot.keras")
+                if self.diary.schedule.is_row(step):
+                    row = self._add_row(step)
+                    bar.set_postfix({name: f"{row[name]:.3g}" for name in self.update.names})
+                reason = stopped() if step < self.run.steps else None
+                if reason or self._is_checkpoint(step):
+                    self.update.check()
+                    self.kept.save(step, self.diary.history)
+                if reason:
+                    self._stop(step, reason)
+                    break
+        return step
+
+    def result(self, step: int) -> Trained:
+        """What the run leaves after `step`."""
+        snapshot = self.folder / "snapshot.keras"
+        return Trained(
+            generator=self._current(),
+            history=self.diary.history,
+            events=guard_events(self.diary.history, self.settings.guards),
+            step=step,
+            steps=self.run.steps,
+            snapshot=networks.load_model(snapshot) if snapshot.is_file() else None,
+            checkpoints=self.folder,
+        )
+
+    def _batches(self, after: int):
+        run, recipe = self.run, self.run.recipe
+        read = partial(
+            batches, run.tiles, run.seed, recipe.batch_size, start=after, stop=run.steps, crop=recipe.crop,
+            flips=recipe.flips,
+        )  # fmt: skip
+        return devices.distributed(self.strategy, read)
+
+    def _current(self) -> keras.Model:
+        self.generator.set_weights(weights_of(self.players))
+        return self.generator
+
+    def _is_checkpoint(self, step: int) -> bool:
+        return step == self.run.steps or step % self.run.epoch_steps == 0 or step % self.settings.checkpoint_steps == 0
+
+    def _add_row(self, step: int) -> dict[str, float]:
+        row = self.diary.add(step, self.update, self.players, self.run.recipe.batch_size)
+        self.log(row)
+        return row
+
+    def _stop(self, step: int, reason: str) -> None:
+        if reason != TIME_BUDGET:
+            raise StudyError(f"training: {reason} came after step {step} of {self.run.steps}; run again to go on.")
+        if not self.diary.schedule.is_row(step):  # a row to read, but not in the checkpoint: what goes on has none here
+            self._add_row(step)
 
 
 @contextmanager

@@ -60,53 +60,59 @@ class Validation:
         return spread(srs) / max(spread(self.photos), 1e-9)
 
 
+class Schedule:
+    """At which steps of a run a row of history ends, and at which of those the validation photographs are looked at."""
+
+    def __init__(self, steps: int, epoch_steps: int, validations: int):
+        """`validations`: at most so many, at ends of epochs; 0 for none."""
+        self.steps, self.epoch_steps = steps, epoch_steps
+        self._every = max(1, steps // LOG_ROWS)
+        epochs = max(1, steps // epoch_steps)
+        every = -(-epochs // validations) * epoch_steps if validations else steps + 1
+        self._validated = {*range(every, steps + 1, every), *([steps] if validations else [])}
+
+    def is_row(self, step: int) -> bool:
+        """Whether a row ends with this step."""
+        return step % self._every == 0 or step == self.steps or self.is_validation(step)
+
+    def is_validation(self, step: int) -> bool:
+        """Whether that row has the figures of the validation photographs."""
+        return step in self._validated
+
+
 class Diary:
     """The history of a run, a row at a time: means of what the steps reported, figures on validation photographs."""
 
     def __init__(
-        self,
-        steps: int,
-        epoch_steps: int,
-        validations: int,
-        validation: Validation | None,
-        history: list[dict[str, float]],
-        strips: Path,
-        start: int = 0,
+        self, schedule: Schedule, validation: Validation | None, strips: Path, history: list[dict[str, float]]
     ):
-        """`history`, `start`: the rows and the step of a run that goes on; `strips`: folder of the pictures, one for
-        each validation.
-        """
-        epochs = max(1, steps // epoch_steps)
-        every = -(-epochs // validations) * epoch_steps
-        self._validated = {*range(every, steps + 1, every), steps} if validation else set()
-        self._every, self._steps, self._epoch_steps = max(1, steps // LOG_ROWS), steps, epoch_steps
-        self._validation, self._strips = validation, strips
-        self.history, self._clock = history, time.perf_counter()
-        self._clocked = start  # the step at which the clock was set
+        """`strips`: folder of the pictures, one for each validation; `history`: the rows of a run that goes on."""
+        self.schedule, self._validation, self._strips, self.history = schedule, validation, strips, history
+        self._timed_steps, self._clock = 0, time.perf_counter()
 
-    def is_due(self, number: int) -> bool:
-        """Whether a row ends with this step."""
-        return number % self._every == 0 or number in self._validated or number == self._steps
-
-    def add(self, number: int, update: Update, players: Players, batch_size: int) -> dict[str, float]:
-        """Put the row that ends with step `number` into the history and return it. Raises as `Update.check` does."""
-        count = number - (self.history[-1]["step"] if self.history else 0)
-        row = {"step": number, "epoch": round(number / self._epoch_steps, 3), **update.means(count)}
+    def add(self, step: int, update: Update, players: Players, batch_size: int) -> dict[str, float]:
+        """Put the row that ends with `step` into the history and return it. Raises as `Update.check` does."""
+        count = step - (self.history[-1]["step"] if self.history else 0)
+        row = {"step": step, "epoch": round(step / self.schedule.epoch_steps, 3), **update.means(count)}
         row["learning_rate"] = float(keras.ops.convert_to_numpy(players.generator_optimizer.learning_rate))
-        seconds = time.perf_counter() - self._clock
-        if number in self._validated:
-            figures, srs = self._validation(weights_of(players))
-            row |= figures
-            side = min(min(sr.shape[:2]) for sr in srs.values()) // 2
-            if devices.is_chief():
-                write_png(
-                    self._strips / f"step-{number:07d}.png", np.hstack([_centre(sr, side) for sr in srs.values()])
-                )
-        timed = number - self._clocked
-        row |= {"images_per_second": timed * batch_size / seconds, "memory_gb": memory_gb()}
+        seconds = time.perf_counter() - self._clock  # without the validation's
+        if self.schedule.is_validation(step):
+            row |= self._look(step, players)
+        row |= {"images_per_second": self._timed_steps * batch_size / seconds, "memory_gb": memory_gb()}
         self.history.append(row)
-        self._clock, self._clocked = time.perf_counter(), number
+        self._timed_steps, self._clock = 0, time.perf_counter()
         return row
+
+    def count(self) -> None:
+        """Say that a step was done; a run that goes on has done fewer of its first row's than the row counts."""
+        self._timed_steps += 1
+
+    def _look(self, step: int, players: Players) -> dict[str, float]:
+        figures, srs = self._validation(weights_of(players))
+        if devices.is_chief():
+            side = min(min(sr.shape[:2]) for sr in srs.values()) // 2
+            write_png(self._strips / f"step-{step:07d}.png", np.hstack([_centre(sr, side) for sr in srs.values()]))
+        return figures
 
 
 def memory_gb() -> float:

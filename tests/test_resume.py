@@ -1,0 +1,68 @@
+"""What survives a crash, a signal and a full budget: runs in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import sys
+import time
+
+import pytest
+from tests.apart import finish
+
+KILLS = 20
+UNIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither SIGKILL nor SIGTERM for a child")
+
+
+@UNIX
+@pytest.mark.parametrize("recipe", ["srgan", "pixel"])
+def test_killed_at_random_steps_a_run_ends_with_the_bytes_of_one_that_was_not(apart, recipe):
+    """kill -9 at a random moment of a step, again and again; weights, snapshot and history are equal to the bit."""
+    steps = ["--steps", "400"]
+    whole = apart.start("whole", recipe, *steps)
+    kills, moment = 0, random.Random(recipe)
+    while kills < KILLS // 2:
+        before = set(apart.folder.glob("killed-checkpoints/*/ckpt-*.index"))
+        victim = apart.start("killed", recipe, *steps)
+        while victim.poll() is None and set(apart.folder.glob("killed-checkpoints/*/ckpt-*.index")) <= before:
+            time.sleep(0.001)
+        time.sleep(moment.uniform(0, 0.05))
+        assert victim.poll() is None, "it ended before it could be killed as often as wanted"
+        victim.kill()
+        victim.wait()
+        kills += 1
+        assert not (apart.folder / "killed").exists()
+    finish(apart.start("killed", recipe, *steps))
+    finish(whole)
+    assert apart.files("killed") == apart.files("whole")
+    assert not list(apart.folder.glob("killed-checkpoints/*"))
+
+
+@UNIX
+def test_sigterm_ends_the_step_saves_and_says_how_to_go_on(apart):
+    whole = apart.start("whole", "srgan", "--steps", "200")
+    stopped = apart.start("stopped", "srgan", "--steps", "200", "--set", '{"checkpoint_steps": 1000}')
+    while not list(apart.folder.glob("stopped-checkpoints/*/ckpt-*.index")):  # the end of the first epoch
+        assert stopped.poll() is None
+        time.sleep(0.01)
+    stopped.send_signal(signal.SIGTERM)
+    _, said = stopped.communicate()
+    assert stopped.returncode != 0
+    assert "SIGTERM came after step" in said
+    assert not (apart.folder / "stopped").exists()
+    finish(apart.start("stopped", "srgan", "--steps", "200", "--set", '{"checkpoint_steps": 1000}'))
+    finish(whole)
+    assert apart.files("stopped") == apart.files("whole")
+
+
+def test_a_time_budget_leaves_an_incomplete_run_that_goes_on(apart):
+    brief = ["--steps", "30", "--set", '{"time_budget": 1e-6}']
+    finish(apart.start("brief", "pixel", *brief))
+    assert json.loads(apart.files("brief")["run.json"]) == {"complete": False, "step": 1}
+    assert len(apart.history("brief")) == 1
+    finish(apart.start("brief", "pixel", *brief))
+    assert json.loads(apart.files("brief")["run.json"]) == {"complete": False, "step": 2}
+    finish(apart.start("brief", "pixel", "--steps", "30"))
+    finish(apart.start("whole", "pixel", "--steps", "30"))
+    assert apart.files("brief") == apart.files("whole")
