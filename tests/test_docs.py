@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+import pandas as pd
 import pytest
 
 from srstudy.claims import judge
@@ -91,6 +92,20 @@ def test_the_readmes_result_table_is_the_reports(root):
     for name, values in shown.items():
         row = means.loc[name]
         assert values == [f"{row.psnr_y:.2f}", f"{row.ssim_y:.3f}", f"{row.perceptual:.3f}", f"{row.delta_e:.2f}"], name
+
+
+def test_the_readme_says_of_the_ablation_what_its_table_says(root):
+    table = pd.read_csv(root / "reports" / "ablation.csv").set_index("arm")
+    same = table[table.index.str.startswith("as it is")]
+    others = table.drop(index=[*same.index, "from scratch"])
+    text = " ".join((root / "README.md").read_text("utf-8").split())
+    scratch, low, high = table.loc["from scratch"], same.min(), same.max()
+    assert (
+        f"{scratch.psnr_y:.2f} dB and a distance of {scratch.perceptual:.3f}, against {low.psnr_y:.2f} to "
+        f"{high.psnr_y:.2f} dB and {low.perceptual:.3f} to {high.perceptual:.3f} as it is"
+    ) in text
+    assert others.perceptual.min() > low.perceptual - (high.perceptual - low.perceptual)
+    assert f"PSNR is {table.psnr_y['no content loss'] - same.psnr_y.median():.1f} dB higher" in text
 
 
 def test_the_readme_counts_the_comparisons_as_the_report_does(root):
