@@ -57,6 +57,7 @@ bench: $(STAMP) ## time the study against other ways of doing it (installs PyTor
 	@[ -d .venv-bench ] || $(PYTHON) -m venv .venv-bench
 	@$(BIN)/uv pip install -q --no-config --python $(subst .venv,.venv-bench,$(BIN))/python -r requirements.lock
 	@$(BIN)/uv pip install -q --no-config --python $(subst .venv,.venv-bench,$(BIN))/python -e '.[bench]'
+	@$(subst .venv,.venv-bench,$(BIN))/python benchmarks/anatomy.py
 	@$(subst .venv,.venv-bench,$(BIN))/python benchmarks/run.py
 
 lab: $(STAMP) ## open the notebooks in JupyterLab, with nbdime to compare versions
@@ -69,4 +70,4 @@ lock: $(STAMP) ## resolve pyproject.toml into requirements.lock, for all systems
 	  --extra dev --custom-compile-command "make lock" $(LOCK) -o requirements.lock pyproject.toml
 
 clean: ## remove .venv and tool caches; data, models and results stay
-	@rm -rf .venv .pytest_cache .ruff_cache build src/srstudy.egg-info
+	@rm -rf .venv .venv-bench .pytest_cache .ruff_cache build src/srstudy.egg-info

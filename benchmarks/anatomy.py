@@ -17,6 +17,7 @@ import pandas as pd
 from sides import paper_players, random_batch
 
 from srstudy import runtime
+from srstudy.files import write_csv
 
 LR_SIDE, BATCH, STEPS = 32, 8, 5
 CONVOLUTIONS = ((32, 64, 64), (128, 64, 64), (64, 128, 128), (32, 256, 256))  # side, channels in, out; all 3x3
@@ -29,7 +30,7 @@ def main() -> int:
     rows = [*machine_rates(), *step_anatomy()]
     table = pd.DataFrame(rows, columns=["what", "value", "unit"])
     print(table.to_string(index=False))
-    table.to_csv(Path(__file__).with_name("anatomy.csv"), index=False, lineterminator="\n")
+    write_csv(Path(__file__).with_name("anatomy.csv"), table)
     return 0
 
 

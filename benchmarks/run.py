@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from srstudy.files import write_csv
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -63,7 +65,7 @@ def main() -> int:
             rows.append(compare(comparison, options.turns))
             print(pd.DataFrame(rows[-1:]).to_string(index=False, header=len(rows) == 1, na_rep="-"), flush=True)
     if not options.only:
-        pd.DataFrame(rows).to_csv(HERE / "results.csv", index=False, lineterminator="\n")
+        write_csv(HERE / "results.csv", pd.DataFrame(rows))
         print(f"\nwritten to benchmarks/results.csv; {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
     return 0
 

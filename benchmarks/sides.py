@@ -158,6 +158,9 @@ def ours_inference(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
 def without_onednn_inference(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
     """The same without oneDNN, as TensorFlow comes on processors without AVX-512."""
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()  # as on our side
     return _keras_inference(lr_side, batch, rounds)
 
 

@@ -11,8 +11,10 @@ import argparse
 import csv
 import errno
 import html
+import json
 import os
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -24,6 +26,7 @@ from pathlib import Path
 
 from srstudy.config import Study, load_study
 from srstudy.errors import StudyError
+from srstudy.runtime import is_chief
 from srstudy.schema import pick
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,11 +60,15 @@ def run(title: str, name: str | None, parameters: dict[str, str]) -> None:
     study = load_study(parameters.get("profile"), ROOT) if (ROOT / "params.yaml").is_file() else None
     started = time.perf_counter()
     notebook = execute(path, parameters)
+    if not is_chief():  # of several workers, each of which runs this, the first writes
+        return
     publish(clean(notebook), ROOT / "reports" / title / name if name else ROOT / "reports" / title, title, name)
     if title not in OUTSIDE:
         note_time("@".join(filter(None, (title, name))), time.perf_counter() - started, study)
     if title == "05_report":
         draw_times()
+    if title == "03_train":
+        forget_checkpoints(study, parameters.get("variant", ""))
 
 
 def find(title: str, parameters: dict[str, str]) -> Path:
@@ -252,6 +259,13 @@ def note_time(stage: str, seconds: float, study: Study | None) -> None:
         times = {key: value for key, value in times.items() if key.partition("@")[2] in names}
     table = [(profile, key, times[key]) for key in sorted(times)]
     write_csv(path, pd.DataFrame(table, columns=["profile", "stage", "seconds"]))
+
+
+def forget_checkpoints(study: Study, variant: str) -> None:
+    """Remove the checkpoints of a run that reached its end, now that all that it leaves is written."""
+    summary = ROOT / "reports" / "runs" / f"{variant}.json"
+    if summary.is_file() and json.loads(summary.read_text(encoding="utf-8"))["complete"]:
+        shutil.rmtree(study.root / "models" / "checkpoints" / variant, ignore_errors=True)
 
 
 def draw_times() -> None:

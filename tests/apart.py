@@ -66,24 +66,27 @@ def main() -> None:
 
     from tests.tiny import RECIPES, SETTINGS
 
-    from srstudy import devices
     from srstudy.files import write_csv, write_json
     from srstudy.metrics import RATES
+    from srstudy.players import build_generator
     from srstudy.tiles import open_tiles
     from srstudy.training import Run, train
+    from srstudy.watch import Validation
 
     recipe, settings = replace(RECIPES[options.recipe], **options.change), replace(SETTINGS, **options.set)
     folder = options.folder / options.name
+    tiles = open_tiles(options.folder / "tiles")
     run = Run(
-        recipe, open_tiles(options.folder / "tiles"), options.steps, epoch_steps=8, seed=1,
+        recipe, tiles, options.steps, epoch_steps=8, seed=1,
         checkpoints=options.folder / f"{options.name}-checkpoints", snapshot_step=2,
     )  # fmt: skip
-    trained = train(run, settings)
-    if devices.is_chief():
+    photos = {"first": tiles.hr[0], "last": tiles.hr[-1]}
+    validation = Validation(photos, build_generator(recipe.generator), "image", lambda hr, srs: [0.5 for _ in srs])
+    trained = train(run, settings, validation)
+    if runtime.is_chief():
         trained.save(folder)
         write_csv(folder / "history.csv", pd.DataFrame(trained.history).drop(columns=list(RATES)))
         write_json(folder / "run.json", {"complete": trained.complete, "step": trained.step})
-    trained.forget()
     print("done", os.getpid(), flush=True)
 
 

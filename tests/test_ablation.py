@@ -45,7 +45,8 @@ def test_an_ablation_leaves_a_row_for_each_arm(study, tiles, photo, monkeypatch)
     arms = [("as it is, seed 1", RECIPES["pixel"], 1), ("L1 and more", RECIPES["srgan"], 1)]
     monkeypatch.setattr(ablation, "training_tiles", lambda study, name: tiles)
     monkeypatch.setattr(ablation, "arms", lambda study: iter(arms))
-    brief = replace(study, ablation=replace(study.ablation, seconds=0.3))
+    monkeypatch.setattr(ablation, "step_seconds", lambda study, recipe, tiles: 0.1 if recipe.discriminator else 0.05)
+    brief = replace(study, ablation=replace(study.ablation, seconds=0.31))
 
     def validation(recipe):
         photos = {"left": photo[:64, :64], "right": photo[:64, 64:128]}
@@ -53,6 +54,13 @@ def test_an_ablation_leaves_a_row_for_each_arm(study, tiles, photo, monkeypatch)
 
     table = ablation.ablate(brief, validation)
     assert list(table.arm) == ["as it is, seed 1", "L1 and more"]
-    assert (table.steps >= 1).all()
+    assert list(table.steps) == [6, 3]  # the same time
+    assert (table.seconds > 0).all()
     assert table[list(ablation.SHOWN)].notna().all(axis=None)
     assert set(table.perceptual) == {0.5}
+
+
+def test_the_time_of_a_step_is_that_of_the_rows_after_the_first_half(study, tiles, monkeypatch):
+    rows = [{"step": step, "images_per_second": 1.0 if step <= 12 else 8.0} for step in range(1, 25)]
+    monkeypatch.setattr(ablation, "train_arm", lambda *arguments: rows)
+    assert ablation.step_seconds(study, RECIPES["pixel"], tiles) == 0.5  # 8 images a second in batches of 4

@@ -299,6 +299,13 @@ def test_a_value_out_of_range_is_refused_with_its_place(tiny_study, key, value, 
         tiny_study.load()
 
 
+@pytest.mark.parametrize("name", ["checkpoints", "live", "released", "residual"])
+def test_a_variant_whose_folder_is_taken_is_refused(tiny_study, name):
+    tiny_study.set(f"variants.{name}", {"set": "curated-5k-32", "recipe": "srgan", "epochs": 1})
+    with pytest.raises(StudyError, match=f"the name '{name}' is taken"):
+        tiny_study.load()
+
+
 def test_a_warm_start_without_steps_is_refused(tiny_study):
     tiny_study.drop("pretrain.srgan.steps")
     with pytest.raises(StudyError, match="'steps' is missing"):

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import socket
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +17,7 @@ import pytest
 from tests.apart import finish
 from tests.tiny import RECIPES, SETTINGS
 
+from srstudy import runtime
 from srstudy.devices import strategy_for
 from srstudy.errors import StudyError
 
@@ -33,18 +39,41 @@ def test_two_devices_give_the_losses_of_one_for_the_same_batch(apart):
 def test_two_workers_give_the_losses_of_one_for_the_same_batch(apart):
     options = ["--steps", "20", "--change", '{"batch_size": 4}']
     finish(apart.start("one", "srgan", *options))
-    ports = [free_port() for _ in range(2)]
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
-    workers = [
+    for worker in two_workers(apart, options):
+        finish(worker)
+    assert_equal_losses(apart.history("one"), apart.history("workers"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM for a child")
+def test_a_signal_to_one_worker_stops_all_after_the_same_step_and_all_go_on(apart):
+    options = ["--steps", "4000", "--change", '{"batch_size": 4}', "--set", '{"checkpoint_steps": 5000}']
+    ended = []
+    for _ in range(2):
+        workers = two_workers(apart, options)
+        seen = set(apart.folder.glob("workers-checkpoints/*/ckpt-*.index"))
+        while set(apart.folder.glob("workers-checkpoints/*/ckpt-*.index")) <= seen:
+            assert workers[0].poll() is None
+            time.sleep(0.01)
+        workers[1].send_signal(signal.SIGTERM)
+        said = [worker.communicate()[1] for worker in workers]
+        assert [worker.returncode for worker in workers] == [1, 1]
+        steps = {int(step) for text in said for step in re.findall(r"came after step (\d+) of 4000", text)}
+        assert "a signal to another worker" in said[0]
+        assert len(steps) == 1
+        ended += steps
+    assert 8 < ended[0] < ended[1]
+
+
+def two_workers(apart, options: list[str]) -> list[subprocess.Popen]:
+    """Two processes that train together."""
+    cluster = {"worker": [f"127.0.0.1:{free_port()}" for _ in range(2)]}
+    return [
         apart.start(
             "workers", "srgan", *options,
             TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
         )
         for index in range(2)
     ]  # fmt: skip
-    for worker in workers:
-        finish(worker)
-    assert_equal_losses(apart.history("one"), apart.history("workers"))
 
 
 def free_port() -> int:
@@ -75,6 +104,28 @@ def test_several_workers_are_refused_what_each_would_decide_by_itself(monkeypatc
     monkeypatch.setenv("TF_CONFIG", "{}")
     with pytest.raises(StudyError, match=f"several workers can't train with {named}; unset one of the two"):
         strategy_for(replace(RECIPES["srgan"], **change), replace(SETTINGS, **settings))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("{", "TF_CONFIG: no JSON"),
+        ('{"cluster": {"worker": []}}', "TF_CONFIG: no JSON with 'cluster' and 'task'"),
+        ('{"cluster": {"chief": [], "worker": []}, "task": {"type": "worker", "index": 0}}', "'worker' alone"),
+    ],
+)
+def test_a_cluster_that_the_study_does_not_know_is_refused(monkeypatch, config, message):
+    monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(StudyError, match=message):
+        runtime.worker()
+
+
+def test_the_first_of_several_workers_is_the_chief(monkeypatch):
+    assert runtime.is_chief()
+    for index, chief in ((0, True), (1, False)):
+        task = {"cluster": {"worker": ["a", "b"]}, "task": {"type": "worker", "index": index}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(task))
+        assert runtime.is_chief() == chief
 
 
 def test_two_devices_share_float16_arithmetic_and_averaged_weights(apart):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -83,7 +84,15 @@ def test_nothing_is_marked_as_unfinished(path):
     assert not re.search(r"\b(?:TODO|FIXME|XXX|TBD)\b", path.read_text(encoding="utf-8"))
 
 
+def committed(root: Path, *paths: str) -> None:
+    """Skip where these are not those of a commit: the README speaks of the authors' run, not of a reader's own."""
+    changed = subprocess.run(["git", "status", "--porcelain", *paths], cwd=root, capture_output=True, text=True)
+    if changed.returncode or changed.stdout:
+        pytest.skip(f"{', '.join(paths)}: changed since the last commit, or no git here")
+
+
 def test_the_readmes_result_table_is_the_reports(root):
+    committed(root, "reports/scores")
     study = load_study("sample", root)
     means = by_reading(study, load_scores(study))[0].groupby("method").mean(numeric_only=True)
     rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in (root / "README.md").read_text("utf-8").splitlines()]
@@ -94,21 +103,19 @@ def test_the_readmes_result_table_is_the_reports(root):
         assert values == [f"{row.psnr_y:.2f}", f"{row.ssim_y:.3f}", f"{row.perceptual:.3f}", f"{row.delta_e:.2f}"], name
 
 
-def test_the_readme_says_of_the_ablation_what_its_table_says(root):
+def test_the_readme_names_what_the_ablation_found_worse_or_better_beyond_all_seeds(root):
+    committed(root, "reports/ablation.csv")
     table = pd.read_csv(root / "reports" / "ablation.csv").set_index("arm")
     same = table[table.index.str.startswith("as it is")]
-    others = table.drop(index=[*same.index, "from scratch"])
+    worse = (table.psnr_y < same.psnr_y.min()) & (table.perceptual > same.perceptual.max())
+    better = (table.psnr_y > same.psnr_y.max()) & (table.perceptual < same.perceptual.min())
     text = " ".join((root / "README.md").read_text("utf-8").split())
-    scratch, low, high = table.loc["from scratch"], same.min(), same.max()
-    assert (
-        f"{scratch.psnr_y:.2f} dB and a distance of {scratch.perceptual:.3f}, against {low.psnr_y:.2f} to "
-        f"{high.psnr_y:.2f} dB and {low.perceptual:.3f} to {high.perceptual:.3f} as it is"
-    ) in text
-    assert others.perceptual.min() > low.perceptual - (high.perceptual - low.perceptual)
-    assert f"PSNR is {table.psnr_y['no content loss'] - same.psnr_y.median():.1f} dB higher" in text
+    assert f"by PSNR-Y and by distance, are {', '.join(table.index[worse])}. Better by both is nothing." in text
+    assert not better.any()
 
 
 def test_the_readme_counts_the_comparisons_as_the_report_does(root):
+    committed(root, "reports/scores")
     study = load_study("sample", root)
     table = judge(study, load_scores(study))
     papers = table[table.claim.str.match(r"C\d")]

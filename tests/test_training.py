@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from tests.tiny import RECIPES, SETTINGS
 
-from srstudy import training
-from srstudy.checkpoints import fingerprint
+from srstudy import checkpoints, training
 from srstudy.errors import StudyError
 from srstudy.networks import save_model
 from srstudy.players import FusedAdam, build_generator, make_players
@@ -30,11 +31,11 @@ def deterministic():
 
 @pytest.fixture
 def fit(tiles, tmp_path):
-    """A function (recipe, steps, **run) -> Trained, with the tiny settings."""
+    """A function (recipe, steps, **run) -> Trained, with the tiny settings and tiles."""
 
-    def run(recipe, steps, settings=SETTINGS, seed=1, **options):
-        options = {"epoch_steps": 8, "checkpoints": tmp_path / "checkpoints", **options}
-        return training.train(training.Run(recipe, tiles, steps, seed=seed, **options), settings)
+    def run(recipe, steps, settings=SETTINGS, **options):
+        options = {"tiles": tiles, "epoch_steps": 8, "seed": 1, "checkpoints": tmp_path / "checkpoints", **options}
+        return training.train(training.Run(recipe=recipe, steps=steps, **options), settings)
 
     return run
 
@@ -109,15 +110,64 @@ def test_the_adversarial_loss_gains_its_weight_over_the_ramp(tiles):
     assert shares == pytest.approx([0.25, 0.5, 1.0], abs=1e-3)
 
 
-def test_a_changed_configuration_never_goes_on_from_anothers_checkpoint(tiles):
-    fingerprints = {
-        fingerprint(recipe, data, seed, None, steps)
-        for recipe in (SRGAN, replace(SRGAN, learning_rate=1e-4))
-        for data in (tiles, Tiles(hr=tiles.hr[::-1].copy(), lr=tiles.lr[::-1].copy()))
-        for steps in (5, 6)
-        for seed in (1, 2)
-    }
-    assert len(fingerprints) == 16
+def test_a_changed_configuration_never_goes_on_from_anothers_checkpoint(fit, tiles, tmp_path, monkeypatch, capsys):
+    start = tmp_path / "start.keras"
+    save_model(build_generator(PIXEL.generator), start)
+    runs = [
+        {},
+        {"recipe": replace(PIXEL, learning_rate=1e-4)},
+        {"steps": 4},
+        {"seed": 2},
+        {"snapshot_step": 2},
+        {"warm_start": start},
+        {"tiles": Tiles(hr=tiles.hr[::-1].copy(), lr=tiles.lr[::-1].copy())},
+        {"settings": replace(SETTINGS, validations=1)},
+        {"settings": replace(SETTINGS, precision="mixed_float16")},
+    ]
+    for number, change in enumerate(runs, 1):
+        fit(**{"recipe": PIXEL, "steps": 3, **change})
+        assert len(list(tmp_path.glob("checkpoints/*/ckpt-3.index"))) == number
+        assert ("starting anew" in capsys.readouterr().err) == (number > 1)
+    monkeypatch.setattr(checkpoints, "CODE", checkpoints.CODE[1:])
+    fit(PIXEL, 3)
+    assert len(list(tmp_path.glob("checkpoints/*/ckpt-3.index"))) == len(runs) + 1
+
+
+def test_the_code_that_a_checkpoint_is_tied_to_is_what_a_training_stage_depends_on(root):
+    deps = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["train"]["do"]["deps"]
+    assert {f"src/srstudy/{name}.py" for name in checkpoints.CODE} == {dep for dep in deps if dep.startswith("src/")}
+
+
+@pytest.fixture
+def interrupted(fit, tmp_path, monkeypatch) -> Path:
+    """The folder of a run of 20 steps that ended after 8, with checkpoints after 3 and 6."""
+    call = Update.__call__
+
+    def cut(self, lr, hr, number):
+        if number == 8:
+            raise KeyboardInterrupt
+        call(self, lr, hr, number)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Update, "__call__", cut)
+        fit(PIXEL, 20)
+    [folder] = (tmp_path / "checkpoints").iterdir()
+    return folder
+
+
+@pytest.mark.parametrize("damaged", ["ckpt-6.data-00000-of-00001", "ckpt-6.index", "history-6.json"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(fit, interrupted, tmp_path, capsys, damaged):
+    (interrupted / damaged).write_bytes(b"")
+    resumed, whole = fit(PIXEL, 20), fit(PIXEL, 20, checkpoints=tmp_path / "others")
+    assert "ckpt-6.index: this checkpoint is damaged" in capsys.readouterr().err
+    assert [row["pixel"] for row in resumed.history] == pytest.approx([row["pixel"] for row in whole.history])
+
+
+def test_when_no_checkpoint_can_be_read_the_folder_is_named(fit, interrupted):
+    for path in interrupted.glob("history-*.json"):
+        path.write_text("[", encoding="utf-8")
+    with pytest.raises(StudyError, match="none of its checkpoints can be read; remove the folder to start anew"):
+        fit(PIXEL, 20)
 
 
 def test_a_snapshot_is_the_generator_after_so_many_steps(fit):
@@ -143,8 +193,8 @@ def test_the_rate_follows_its_schedule(fit, schedule):
     rates = [row["learning_rate"] for row in fit(replace(PIXEL, schedule=schedule), 20).history]
     expected = {
         "constant": [1e-3] * 20,
-        "cosine": [1e-3 * (1 + np.cos(np.pi * step / 20)) / 2 for step in range(1, 21)],
-        "step": [1e-3] * 10 + [5e-4] * 5 + [2.5e-4] * 3 + [1.25e-4] * 2,
+        "cosine": [1e-3 * (1 + np.cos(np.pi * step / 20)) / 2 for step in range(20)],
+        "step": [1e-3] * 11 + [5e-4] * 5 + [2.5e-4] * 3 + [1.25e-4],
     }[schedule]
     assert rates == pytest.approx(expected, rel=1e-4)
 

@@ -9,7 +9,7 @@ from srstudy.guards import Event, guard_events
 from srstudy.metrics import fidelity
 from srstudy.networks import residual_generator
 from srstudy.settings import Guards
-from srstudy.watch import Validation
+from srstudy.watch import Schedule, Validation
 
 GUARDS = Guards(discriminator_won=0.99, discriminator_lost=0.3, patience=3, collapse=0.3, colour_shift=5.0)
 
@@ -64,6 +64,29 @@ def test_a_tint_of_all_validation_photographs_is_a_drift():
 
 def test_a_run_without_a_discriminator_is_watched_too():
     assert [event.guard for event in guard_events(history(diversity=[0.1]), GUARDS)] == ["output collapsed"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "epoch_steps", "validations", "validated"),
+    [
+        (100, 10, 10, [*range(10, 101, 10)]),
+        (105, 10, 10, [20, 40, 60, 80, 100, 105]),  # at most ten, and the end
+        (24, 24, 10, [24]),
+        (5, 24, 10, [5]),
+        (100, 10, 0, []),
+    ],
+)
+def test_validations_come_at_ends_of_epochs_and_at_the_end(steps, epoch_steps, validations, validated):
+    schedule = Schedule(steps, epoch_steps, validations)
+    assert [step for step in range(1, steps + 1) if schedule.is_validation(step)] == validated
+    assert all(schedule.is_row(step) for step in validated)
+
+
+@pytest.mark.parametrize("steps", [1, 39, 40, 41, 79, 80000])
+def test_a_history_has_at_most_40_rows_and_always_the_last(steps):
+    rows = [step for step in range(1, steps + 1) if Schedule(steps, steps, 0).is_row(step)]
+    assert len(rows) <= 40
+    assert rows[-1] == steps
 
 
 @pytest.fixture(scope="module")

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from srstudy import devices
+from srstudy import runtime
 from srstudy.errors import StudyError
 from srstudy.files import write_text
-from srstudy.players import Players
+from srstudy.players import Players, weights_file
 from srstudy.settings import Recipe
 from srstudy.tiles import Tiles
+
+# The modules that decide what a run learns: a run never goes on under other code.
+CODE = (
+    "checkpoints", "dataset", "devices", "losses", "networks", "perceptual", "players", "runtime", "step", "tiles",
+    "training", "watch",
+)  # fmt: skip
 
 
 class Checkpoints:
@@ -27,7 +34,10 @@ class Checkpoints:
     """
 
     def __init__(self, players: Players, sums: tf.Variable, folder: str | Path, keep: int):
-        """Read the last checkpoint in `folder`, if there is one, into the players and `sums`."""
+        """Read the last whole checkpoint in `folder`, if there is one, into the players and `sums`.
+
+        Raises StudyError if there are some and none can be read.
+        """
         self.step, self.history = 0, []
         self.folder, self._counter = Path(folder), tf.Variable(0, dtype=tf.int64)
         parts = {
@@ -38,19 +48,15 @@ class Checkpoints:
         }
         present = {name: part for name, part in parts.items() if part is not None}
         state = tf.train.Checkpoint(step=self._counter, sums=sums, **present)
-        own = self.folder if devices.is_chief() else self.folder / f"worker-{devices.worker()}"
+        own = self.folder if runtime.is_chief() else self.folder / f"worker-{runtime.worker()}"
         self._manager = tf.train.CheckpointManager(state, str(own), max_to_keep=keep)
-        latest = tf.train.latest_checkpoint(str(self.folder))
-        if latest:
-            state.restore(latest).assert_existing_objects_matched()
-            self.step = int(self._counter)
-            self.history = json.loads(self._history_file(self.step).read_text(encoding="utf-8"))
+        self._restore(state)
 
     def save(self, step: int, history: list[dict[str, float]]) -> None:
         """Save the state after `step`, once. Raises StudyError when the disk is full; the state before stays."""
         if step == self.step:
             return
-        if devices.is_chief():
+        if runtime.is_chief():
             write_text(self._history_file(step), json.dumps(history))  # first: no checkpoint is without it
         self._counter.assign(step)
         try:
@@ -60,20 +66,40 @@ class Checkpoints:
                 raise StudyError(f"{self.folder}: the disk is full; free some space and run again.") from error
             raise
         self.step = step
-        if not devices.is_chief():
+        if not runtime.is_chief():
             return
         kept = {self._history_file(int(path.rpartition("-")[2])) for path in self._manager.checkpoints}
         for path in set(self.folder.glob("history-*.json")) - kept:
             path.unlink()
+
+    def _restore(self, state: tf.train.Checkpoint) -> None:
+        # Named by their indices, which TensorFlow writes last; its own list may be what was damaged.
+        paths = sorted(self.folder.glob("ckpt-*.index"), key=lambda path: int(path.stem.rpartition("-")[2]))
+        for path in reversed(paths):
+            try:
+                state.restore(str(path.with_suffix(""))).assert_existing_objects_matched()
+                self.history = json.loads(self._history_file(int(self._counter)).read_text(encoding="utf-8"))
+                self.step = int(self._counter)
+                return
+            except Exception as error:  # a damaged file may raise anything
+                print(f"{path}: this checkpoint is damaged ({error!r}); trying the one before it.", file=sys.stderr)
+        if paths:
+            raise StudyError(f"{self.folder}: none of its checkpoints can be read; remove the folder to start anew.")
 
     def _history_file(self, step: int) -> Path:
         return self.folder / f"history-{step}.json"
 
 
 def fingerprint(recipe: Recipe, tiles: Tiles, seed: int, warm_start: str | Path | None, *settings: object) -> str:
-    """Names a configuration by 16 hex digits, so that a changed one never goes on from another's checkpoint."""
-    digest = hashlib.sha256(repr((recipe, tiles.hr.shape, seed, settings)).encode())
-    digest.update(Path(warm_start).read_bytes() if warm_start else b"")
+    """Names a configuration by 16 hex digits, so that a changed one never goes on from another's checkpoint.
+
+    That is all arguments with what the files and arrays hold, the version of TensorFlow, and the code that trains.
+    """
+    digest = hashlib.sha256(repr((recipe, tiles.hr.shape, seed, settings, tf.__version__)).encode())
+    files = [Path(__file__).with_name(f"{name}.py") for name in CODE]
+    files += filter(None, (warm_start, recipe.content and weights_file(recipe.content)))
+    for path in files:
+        digest.update(Path(path).read_bytes())
     for images in (tiles.hr, tiles.lr):
         digest.update(np.ascontiguousarray(images))
     return digest.hexdigest()[:16]

@@ -14,6 +14,8 @@ from srstudy.errors import StudyError
 from srstudy.schema import build, check_keys, merge, pick
 from srstudy.settings import Ablation, Data, Evaluation, Profile, Recipe, TileSet, Training, Variant
 
+FOLDERS = ("checkpoints", "live", "pretrained", "released")  # of models/, where every variant has one too
+
 
 @dataclass(frozen=True)
 class Study:
@@ -189,12 +191,13 @@ def _check_names(study: Study) -> None:
     """Every name that a section refers to must exist: found now, not after an hour of training."""
     for key in study.profile.recipes:
         pick(study.recipes, key, f"profiles.{study.profile_name}.recipes")
+    for key in (*study.variants, *study.on_sample):
+        if key in FOLDERS or (key in study.pretrain) + (key in study.released) + (key in study.variants) > 1:
+            raise StudyError(f"params.yaml: the name '{key}' is taken in models/; rename this run.")
     for section in ("pretrain", "released"):
         for key, recipe in getattr(study, section).items():
             if recipe.steps is None:
                 raise StudyError(f"{section}.{key}: the key 'steps' is missing.")
-            if key in study.variants:
-                raise StudyError(f"{section}.{key}: a variant has this name too; rename one of them.")
             _check_warm_start(study, recipe, f"{section}.{key}")
     for key, tiles in study.sets.items():
         pick(study.profile.selections, tiles.selection, f"sets.{key}.selection")

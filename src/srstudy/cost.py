@@ -33,8 +33,9 @@ def flops_per_step(recipe: Recipe, tiles: Tiles) -> float:
     """Floating-point operations of one update of each player, for the whole batch.
 
     A backward pass costs as much as a forward one for the inputs and once more for the weights. The generator runs
-    forward and backward; the discriminator forward three times (HR, SR, SR again for the generator), backward for its
-    own update twice and once for the generator's inputs; the content network forward twice and back to its inputs once.
+    forward and backward; the discriminator forward three times (HR, SR, SR again for the generator; HR again too, if it
+    is relativistic), backward for its own update twice and once for the generator's inputs; the content network forward
+    twice and back to its inputs once.
     """
     lr_side = recipe.crop or tiles.lr.shape[1]
     total = 3 * flops(build_generator(recipe.generator), lr_side)
@@ -42,7 +43,7 @@ def flops_per_step(recipe: Recipe, tiles: Tiles) -> float:
     if recipe.loss_weights.adversarial:
         settings = recipe.discriminator
         network = discriminator(hr_side, settings.filters, settings.dense, settings.momentum)
-        total += (3 + 2 * 2 + 1) * flops(network, hr_side)
+        total += (3 + recipe.relativistic + 2 * 2 + 1) * flops(network, hr_side)
     if recipe.loss_weights.content:
         total += 3 * flops(feature_network(recipe.content.network, (recipe.content.layer,), None), hr_side)
     return total * recipe.batch_size

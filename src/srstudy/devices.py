@@ -8,6 +8,7 @@ from functools import cache
 
 import tensorflow as tf
 
+from srstudy import runtime
 from srstudy.errors import StudyError
 from srstudy.settings import Recipe, Training
 
@@ -16,9 +17,10 @@ from srstudy.settings import Recipe, Training
 def strategy() -> tf.distribute.Strategy:
     """MultiWorkerMirroredStrategy if TF_CONFIG is set, MirroredStrategy for several GPUs, else the default one.
 
-    Made once in a process, because several workers find each other only once.
+    Made once in a process, because several workers find each other only once. Raises as `runtime.worker` does.
     """
     if os.environ.get("TF_CONFIG"):
+        runtime.worker()  # raises if TF_CONFIG is not as it should be
         return tf.distribute.MultiWorkerMirroredStrategy()
     devices = tf.config.list_logical_devices("GPU")
     if not devices and len(tf.config.list_logical_devices("CPU")) > 1:  # a CPU cut in two, as tests do
@@ -48,15 +50,10 @@ def strategy_for(recipe: Recipe, settings: Training) -> tf.distribute.Strategy:
     return chosen
 
 
-def worker() -> int:
-    """The number of this process among several workers; 0 if it is alone."""
-    resolver = strategy().cluster_resolver
-    return 0 if resolver is None else resolver.task_id or 0
-
-
-def is_chief() -> bool:
-    """Whether this process writes the results: true but for the second and further of several workers."""
-    return worker() == 0
+def any_worker(chosen: tf.distribute.Strategy, flag: bool) -> bool:
+    """Whether any of several workers says so; all of them must ask, after the same step."""
+    votes = chosen.run(tf.identity, args=(tf.constant(float(flag)),))
+    return float(chosen.reduce("SUM", votes, axis=None)) > 0
 
 
 def distributed(chosen: tf.distribute.Strategy, read: Callable[[range, int], tf.data.Dataset]):

@@ -13,7 +13,7 @@ import tensorflow as tf
 from srstudy import losses, networks
 from srstudy.config import find_root
 from srstudy.perceptual import feature_network
-from srstudy.settings import Generator, Recipe
+from srstudy.settings import Content, Generator, Recipe
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,16 @@ def weights_of(players: Players) -> list[np.ndarray]:
 
 def _content_loss(recipe: Recipe) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     content = recipe.content
-    # A path starts at the project's folder, wherever the process does.
-    weights = content.weights if content.weights == "default" else str(find_root() / content.weights)
-    return losses.content_loss(feature_network(content.network, (content.layer,), weights), content.feature_scale)
+    network = feature_network(content.network, (content.layer,), str(weights_file(content) or "default"))
+    return losses.content_loss(network, content.feature_scale)
+
+
+def weights_file(content: Content) -> Path | None:
+    """The user's own weights of the content network; None: those that it comes with.
+
+    A path in params.yaml starts at the project's folder, wherever the process does.
+    """
+    return None if content.weights == "default" else find_root() / content.weights
 
 
 def _optimizer(recipe: Recipe, steps: int, model: keras.Model, ema: float = 0.0) -> keras.Optimizer:
@@ -79,11 +86,17 @@ def _optimizer(recipe: Recipe, steps: int, model: keras.Model, ema: float = 0.0)
     return optimizer
 
 
+def rate_at(recipe: Recipe, steps: int, step: int) -> float:
+    """The learning rate of update number `step`, from 1, of so many `steps`."""
+    rate = _learning_rate(recipe, steps)
+    return float(rate(step - 1)) if callable(rate) else rate
+
+
 def _learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
     rate = recipe.learning_rate
     if recipe.schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(rate, steps)
-    if recipe.schedule == "step":  # halved at 1/2, 3/4 and 9/10 of the run
+    if recipe.schedule == "step":  # halved after 1/2, 3/4 and 9/10 of the run
         return keras.optimizers.schedules.PiecewiseConstantDecay(
             [steps * share // 20 for share in (10, 15, 18)], [rate, rate / 2, rate / 4, rate / 8]
         )

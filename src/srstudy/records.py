@@ -9,7 +9,7 @@ import pandas as pd
 from dvclive import Live
 from scmrepo.exceptions import SCMError
 
-from srstudy import devices
+from srstudy import runtime
 from srstudy.config import Study
 from srstudy.files import write_csv, write_json
 from srstudy.metrics import RATES
@@ -21,7 +21,7 @@ def write_records(study: Study, name: str, trained: Trained, flops_per_image: fl
 
     Rates differ between equal runs, so they have a file of their own; `gflops` are 10^9 operations per second.
     """
-    if not devices.is_chief():
+    if not runtime.is_chief():
         return
     history, reports = pd.DataFrame(trained.history), study.root / "reports"
     rates = history[["step", *RATES]].assign(gflops=history.images_per_second * flops_per_image / 1e9)
@@ -36,7 +36,7 @@ def live_log(study: Study, name: str) -> Callable[[dict[str, float]], None]:
 
     Of several workers the first alone writes, and none where git has no commit yet, without which DVCLive can't do.
     """
-    if not devices.is_chief():
+    if not runtime.is_chief():
         return lambda row: None
     folder = study.root / "models" / "live" / name
     shutil.rmtree(folder, ignore_errors=True)

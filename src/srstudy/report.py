@@ -55,11 +55,13 @@ def by_reading(study: Study, scores: pd.DataFrame) -> tuple[pd.DataFrame, pd.Dat
 
 
 def runs_table(study: Study) -> pd.DataFrame:
-    """How far every run came, and what the guards saw in it."""
+    """How far every run came, and what the guards saw in it; of what was given, where it was trained here."""
     rows = []
-    for name in study.variants:
+    for name in (*study.warm_starts, *study.variants, *study.released):
         path = study.root / "reports" / "runs" / f"{name}.json"
         if not path.is_file():
+            if name in study.on_sample:
+                continue
             raise StudyError(f"reports/runs/{name}.json: not trained yet; run `dvc repro train@{name}`.")
         run = json.loads(path.read_text(encoding="utf-8"))
         history = pd.read_csv(study.root / "reports" / "history" / f"{name}.csv")
@@ -70,7 +72,7 @@ def runs_table(study: Study) -> pd.DataFrame:
         ]
         rows.append(
             {
-                "run": name,
+                "run": study.method_name(name),
                 "steps": f"{run['step']:,} of {run['steps']:,}",
                 "complete": "yes" if run["complete"] else "NO: its figures are those of an unfinished run",
                 "what the guards saw": "; ".join(seen) or "nothing",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
@@ -40,12 +41,34 @@ def _set_up() -> None:
     # Else TensorFlow tells of "retracing" when there are many generators, with an address that no two runs share.
     tf.get_logger().setLevel("ERROR")
     tf.config.experimental.enable_op_determinism()
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
     if os.environ.get("TF_CONFIG"):  # several workers must find each other before anything else is done
         from srstudy import devices
 
         devices.strategy()
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def worker() -> int:
+    """The number of this process among several workers, by TF_CONFIG; 0 if it is alone.
+
+    Raises StudyError if TF_CONFIG can't be read, or has other tasks than workers.
+    """
+    if not os.environ.get("TF_CONFIG"):
+        return 0
+    try:
+        config = json.loads(os.environ["TF_CONFIG"])
+        tasks, index = set(config["cluster"]), int(config["task"]["index"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StudyError(f"TF_CONFIG: no JSON with 'cluster' and 'task' ({error!r}); mend or unset it.") from error
+    if tasks != {"worker"}:
+        raise StudyError("TF_CONFIG: the study knows tasks of the type 'worker' alone; let worker 0 be the chief.")
+    return index
+
+
+def is_chief() -> bool:
+    """Whether this process writes the results: true but for the second and further of several workers."""
+    return worker() == 0
 
 
 def device_names() -> list[str]:

@@ -64,7 +64,7 @@ class Update:
         if step:
             raise StudyError(
                 f"training: a loss or gradient was not finite in step {step}; the last checkpoint before it is kept; "
-                "lower learning_rate."
+                "lower learning_rate, which starts anew."
             )
 
 

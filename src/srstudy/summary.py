@@ -7,7 +7,7 @@ import sys
 from srstudy.config import load_study
 from srstudy.errors import StudyError
 from srstudy.metrics import MEASURES
-from srstudy.report import by_reading, load_scores
+from srstudy.report import by_reading, load_scores, runs_table
 
 SHOWN = ("psnr_y", "ssim_y", "perceptual", "delta_e")
 
@@ -17,6 +17,7 @@ def main() -> int:
     try:
         study = load_study()
         scores, _ = by_reading(study, load_scores(study))
+        runs = runs_table(study)
     except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -24,6 +25,8 @@ def main() -> int:
     means = means.rename(columns={name: MEASURES[name][0] for name in SHOWN})
     print(f"\nMeans over {scores.photo.nunique()} test photographs ({study.note}):\n")
     print(means.to_string(float_format=lambda value: f"{value:.3f}"))
+    for run in runs[~runs.complete.str.startswith("yes")].itertuples():
+        print(f"\n{run.run}: unfinished, {run.steps} steps; its figures are those of an unfinished run.")
     print(f"\nReport: {study.root / 'reports' / '05_report.html'}")
     return 0
 

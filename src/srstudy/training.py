@@ -19,7 +19,7 @@ import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
-from srstudy import devices, networks
+from srstudy import devices, networks, runtime
 from srstudy.checkpoints import Checkpoints, fingerprint
 from srstudy.dataset import batches
 from srstudy.errors import StudyError
@@ -32,6 +32,7 @@ from srstudy.tiles import Tiles
 from srstudy.watch import Diary, Schedule, Validation
 
 TIME_BUDGET = "time budget"
+AGREE_STEPS = 10  # how often several workers ask each other whether to stop
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ class Trained:
         """Whether the run reached its epochs."""
         return self.step == self.steps
 
+    @property
+    def strips(self) -> Path:
+        """The folder of the validations' pictures."""
+        return self.checkpoints / "strips"
+
     def events_table(self) -> pd.DataFrame:
         """What the guards saw, a row each."""
         columns = [field.name for field in fields(Event)]
@@ -77,21 +83,16 @@ class Trained:
     def save(self, folder: str | Path) -> None:
         """Write `generator.keras`, `snapshot.keras` and `strips` if there are, into `folder`: all of it or nothing.
 
-        Of several workers the first alone writes. The checkpoints stay until `forget` is called.
+        Of several workers the first alone writes. The checkpoints stay.
         """
-        if not devices.is_chief():
+        if not runtime.is_chief():
             return
         with replacing(folder) as temporary:
             networks.save_model(self.generator, temporary / "generator.keras")
             if self.snapshot is not None:
                 networks.save_model(self.snapshot, temporary / "snapshot.keras")
-            if (self.checkpoints / "strips").is_dir():
-                shutil.copytree(self.checkpoints / "strips", temporary / "strips")
-
-    def forget(self) -> None:
-        """Remove a complete run's checkpoints: call it last, when all that the run leaves is written."""
-        if self.complete and devices.is_chief():
-            shutil.rmtree(self.checkpoints, ignore_errors=True)
+            if self.strips.is_dir():
+                shutil.copytree(self.strips, temporary / "strips")
 
 
 def train(
@@ -135,6 +136,8 @@ class _Session:
             recipe, run.tiles, run.seed, run.warm_start, run.steps, run.snapshot_step, policy, watched
         )
         self.kept = Checkpoints(self.players, self.update.sums, self.folder, settings.keep_checkpoints)
+        if not self.kept.step:
+            self._say_what_is_not_resumed()
         schedule = Schedule(run.steps, run.epoch_steps, settings.validations if validation else 0)
         self.diary = Diary(schedule, validation, self.folder / "strips", self.kept.history)
 
@@ -148,12 +151,12 @@ class _Session:
                 self.update(lr, hr, step)
                 self.diary.count()
                 bar.update(self.run.recipe.batch_size)
-                if step == self.run.snapshot_step and devices.is_chief():
+                if step == self.run.snapshot_step and runtime.is_chief():
                     networks.save_model(self._current(), self.folder / "snapshot.keras")
                 if self.diary.schedule.is_row(step):
                     row = self._add_row(step)
                     bar.set_postfix({name: f"{row[name]:.3g}" for name in self.update.names})
-                reason = stopped() if step < self.run.steps else None
+                reason = self._reason(step, stopped())
                 if reason or self._is_checkpoint(step):
                     self.update.check()
                     self.kept.save(step, self.diary.history)
@@ -175,6 +178,12 @@ class _Session:
             checkpoints=self.folder,
         )
 
+    def _say_what_is_not_resumed(self) -> None:
+        others = sorted(path.name for path in self.run.checkpoints.glob("*/") if path != self.folder)
+        if others:
+            said = f"{self.run.checkpoints}: {', '.join(others)} began with other parameters, tiles or code"
+            print(f"training: {said}; starting anew.", file=sys.stderr)
+
     def _batches(self, after: int):
         run, recipe = self.run, self.run.recipe
         read = partial(
@@ -187,11 +196,21 @@ class _Session:
         self.generator.set_weights(weights_of(self.players))
         return self.generator
 
+    def _reason(self, step: int, own: str | None) -> str | None:
+        """Why to stop after this step. Several workers agree on it now and then, so that none waits for another."""
+        if step == self.run.steps:
+            return None
+        if not os.environ.get("TF_CONFIG"):
+            return own
+        if step % AGREE_STEPS or not devices.any_worker(self.strategy, own is not None):
+            return None
+        return own or "a signal to another worker"
+
     def _is_checkpoint(self, step: int) -> bool:
         return step == self.run.steps or step % self.run.epoch_steps == 0 or step % self.settings.checkpoint_steps == 0
 
     def _add_row(self, step: int) -> dict[str, float]:
-        row = self.diary.add(step, self.update, self.players, self.run.recipe.batch_size)
+        row = self.diary.add(step, self.update, self.run.recipe)
         self.log(row)
         return row
 

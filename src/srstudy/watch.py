@@ -12,15 +12,16 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from srstudy import devices
+from srstudy import runtime
 from srstudy.degrade import downscale
 from srstudy.enhance import Enhancer
 from srstudy.images import write_png
 from srstudy.metrics import colour, fidelity
-from srstudy.players import Players, weights_of
+from srstudy.players import rate_at, weights_of
+from srstudy.settings import Recipe
 from srstudy.step import Update
 
-LOG_ROWS = 40  # lines of history a run leaves besides its validations, whatever its length
+LOG_ROWS = 40  # at most so many lines of history besides those of the validations
 
 
 class Validation:
@@ -66,8 +67,8 @@ class Schedule:
     def __init__(self, steps: int, epoch_steps: int, validations: int):
         """`validations`: at most so many, at ends of epochs; 0 for none."""
         self.steps, self.epoch_steps = steps, epoch_steps
-        self._every = max(1, steps // LOG_ROWS)
-        epochs = max(1, steps // epoch_steps)
+        self._every = -(-steps // LOG_ROWS)
+        epochs = -(-steps // epoch_steps)
         every = -(-epochs // validations) * epoch_steps if validations else steps + 1
         self._validated = {*range(every, steps + 1, every), *([steps] if validations else [])}
 
@@ -90,15 +91,15 @@ class Diary:
         self.schedule, self._validation, self._strips, self.history = schedule, validation, strips, history
         self._timed_steps, self._clock = 0, time.perf_counter()
 
-    def add(self, step: int, update: Update, players: Players, batch_size: int) -> dict[str, float]:
+    def add(self, step: int, update: Update, recipe: Recipe) -> dict[str, float]:
         """Put the row that ends with `step` into the history and return it. Raises as `Update.check` does."""
         count = step - (self.history[-1]["step"] if self.history else 0)
         row = {"step": step, "epoch": round(step / self.schedule.epoch_steps, 3), **update.means(count)}
-        row["learning_rate"] = float(keras.ops.convert_to_numpy(players.generator_optimizer.learning_rate))
+        row["learning_rate"] = rate_at(recipe, self.schedule.steps, step)
         seconds = time.perf_counter() - self._clock  # without the validation's
         if self.schedule.is_validation(step):
-            row |= self._look(step, players)
-        row |= {"images_per_second": self._timed_steps * batch_size / seconds, "memory_gb": memory_gb()}
+            row |= self._look(step, weights_of(update.players))
+        row |= {"images_per_second": self._timed_steps * recipe.batch_size / seconds, "memory_gb": memory_gb()}
         self.history.append(row)
         self._timed_steps, self._clock = 0, time.perf_counter()
         return row
@@ -107,9 +108,9 @@ class Diary:
         """Say that a step was done; a run that goes on has done fewer of its first row's than the row counts."""
         self._timed_steps += 1
 
-    def _look(self, step: int, players: Players) -> dict[str, float]:
-        figures, srs = self._validation(weights_of(players))
-        if devices.is_chief():
+    def _look(self, step: int, weights: list[np.ndarray]) -> dict[str, float]:
+        figures, srs = self._validation(weights)
+        if runtime.is_chief():
             side = min(min(sr.shape[:2]) for sr in srs.values()) // 2
             write_png(self._strips / f"step-{step:07d}.png", np.hstack([_centre(sr, side) for sr in srs.values()]))
         return figures
