@@ -110,7 +110,7 @@ def test_the_readme_names_what_the_ablation_found_worse_or_better_beyond_all_see
     worse = (table.psnr_y < same.psnr_y.min()) & (table.perceptual > same.perceptual.max())
     better = (table.psnr_y > same.psnr_y.max()) & (table.perceptual < same.perceptual.min())
     text = " ".join((root / "README.md").read_text("utf-8").split())
-    assert f"by PSNR-Y and by distance, are {', '.join(table.index[worse])}. Better by both is nothing." in text
+    assert f"by PSNR-Y and by distance, are {', '.join(table.index[worse])}. None is better by both." in text
     assert not better.any()
 
 
