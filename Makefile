@@ -70,5 +70,5 @@ lock: $(STAMP) ## resolve pyproject.toml into requirements.lock, for all systems
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.10 --fork-strategy fewest \
 	  --extra dev --custom-compile-command "make lock" $(LOCK) -o requirements.lock pyproject.toml
 
-clean: ## remove .venv and tool caches; data, models and results stay
+clean: ## remove .venv, .venv-bench and tool caches; data, models and results stay
 	@rm -rf .venv .venv-bench .pytest_cache .ruff_cache build src/srstudy.egg-info

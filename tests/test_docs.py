@@ -103,14 +103,16 @@ def test_the_readmes_result_table_is_the_reports(root):
         assert values == [f"{row.psnr_y:.2f}", f"{row.ssim_y:.3f}", f"{row.perceptual:.3f}", f"{row.delta_e:.2f}"], name
 
 
-def test_the_readme_names_what_the_ablation_found_worse_or_better_beyond_all_seeds(root):
+def test_the_readme_names_what_the_ablation_found_far_worse_and_nothing_that_is_better(root):
     committed(root, "reports/ablation.csv")
     table = pd.read_csv(root / "reports" / "ablation.csv").set_index("arm")
     same = table[table.index.str.startswith("as it is")]
-    worse = (table.psnr_y < same.psnr_y.min()) & (table.perceptual > same.perceptual.max())
+    worse = (table.psnr_y < same.psnr_y.min() - 0.1) & (table.perceptual > same.perceptual.max())
+    near = table.psnr_y >= same.psnr_y.min() - 0.1
     better = (table.psnr_y > same.psnr_y.max()) & (table.perceptual < same.perceptual.min())
     text = " ".join((root / "README.md").read_text("utf-8").split())
-    assert f"by PSNR-Y and by distance, are {', '.join(table.index[worse])}. None is better by both." in text
+    assert f"by PSNR-Y and by distance, are {', '.join(table.index[worse])}:" in text
+    assert (worse | near).all()
     assert not better.any()
 
 
