@@ -11,7 +11,6 @@ import argparse
 import csv
 import errno
 import html
-import json
 import os
 import re
 import shutil
@@ -26,6 +25,7 @@ from pathlib import Path
 
 from srstudy.config import Study, load_study
 from srstudy.errors import StudyError
+from srstudy.files import COMPLETE
 from srstudy.runtime import is_chief
 from srstudy.schema import pick
 
@@ -67,8 +67,8 @@ def run(title: str, name: str | None, parameters: dict[str, str]) -> None:
         note_time("@".join(filter(None, (title, name))), time.perf_counter() - started, study)
     if title == "05_report":
         draw_times()
-    if title == "03_train":
-        forget_checkpoints(study, parameters.get("variant", ""))
+    if title == "03_train" and "variant" in parameters:
+        forget_checkpoints(ROOT / "models" / "checkpoints" / parameters["variant"])
 
 
 def find(title: str, parameters: dict[str, str]) -> Path:
@@ -261,11 +261,10 @@ def note_time(stage: str, seconds: float, study: Study | None) -> None:
     write_csv(path, pd.DataFrame(table, columns=["profile", "stage", "seconds"]))
 
 
-def forget_checkpoints(study: Study, variant: str) -> None:
-    """Remove the checkpoints of a run that reached its end, now that all that it leaves is written."""
-    summary = ROOT / "reports" / "runs" / f"{variant}.json"
-    if summary.is_file() and json.loads(summary.read_text(encoding="utf-8"))["complete"]:
-        shutil.rmtree(study.root / "models" / "checkpoints" / variant, ignore_errors=True)
+def forget_checkpoints(folder: Path) -> None:
+    """Remove those of runs that reached their end, now that all that these leave is written; unfinished ones stay."""
+    for mark in folder.glob(f"*/{COMPLETE}"):
+        shutil.rmtree(mark.parent, ignore_errors=True)
 
 
 def draw_times() -> None:

@@ -18,7 +18,7 @@ def test_an_arm_is_the_recipe_with_one_thing_changed(study):
     assert len(study.arms) >= 9
     for name, changed in study.arms.items():
         assert changed != recipe, f"{name} changes nothing"
-    assert study.arms["batch 1"] == replace(recipe, batch_size=1)
+    assert study.arms["batch 1"] == replace(recipe, batch_size=1, devices="one")
 
 
 def test_the_recipe_as_it_is_comes_first_under_every_seed(study):

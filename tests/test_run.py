@@ -20,6 +20,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from srstudy.errors import StudyError
+from srstudy.files import COMPLETE
 
 ROOT = Path(__file__).resolve().parents[1]
 DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -355,3 +356,12 @@ def test_a_full_disk_under_the_executed_notebook_is_one_sentence(run, error):
 def test_other_errors_keep_their_traceback(run, error):
     with pytest.raises(type(error)), run.in_one_sentence("tiny"):
         raise error
+
+
+def test_checkpoints_of_complete_runs_go_and_those_of_others_stay(run, tmp_path):
+    for name in ("done", "unfinished"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ckpt-1.index").write_bytes(b"1")
+    (tmp_path / "done" / COMPLETE).touch()
+    run.forget_checkpoints(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["unfinished"]

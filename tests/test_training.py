@@ -14,6 +14,7 @@ from tests.tiny import RECIPES, SETTINGS
 
 from srstudy import checkpoints, training
 from srstudy.errors import StudyError
+from srstudy.files import COMPLETE
 from srstudy.networks import save_model
 from srstudy.players import FusedAdam, build_generator, make_players
 from srstudy.settings import LossWeights
@@ -156,11 +157,51 @@ def interrupted(fit, tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.parametrize("damaged", ["ckpt-6.data-00000-of-00001", "ckpt-6.index", "history-6.json"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(fit, interrupted, tmp_path, capsys, damaged):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(fit, interrupted, monkeypatch, capsys, damaged):
     (interrupted / damaged).write_bytes(b"")
-    resumed, whole = fit(PIXEL, 20), fit(PIXEL, 20, checkpoints=tmp_path / "others")
+    assert first_step(fit, monkeypatch) == 4
     assert "ckpt-6.index: this checkpoint is damaged" in capsys.readouterr().err
-    assert [row["pixel"] for row in resumed.history] == pytest.approx([row["pixel"] for row in whole.history])
+
+
+def test_a_damaged_list_of_checkpoints_is_not_needed(fit, interrupted, monkeypatch):
+    (interrupted / "checkpoint").write_bytes(b"")
+    assert first_step(fit, monkeypatch) == 7
+    assert {path.name for path in interrupted.glob("history-*.json")} >= {"history-20.json"}
+
+
+def test_a_first_checkpoint_that_was_cut_off_is_no_reason_to_stop(fit, interrupted, monkeypatch):
+    for path in interrupted.iterdir():
+        if path.name != "ckpt-3.index" and path.is_file():
+            path.unlink()
+    (interrupted / "ckpt-3.index").write_bytes(b"")
+    assert first_step(fit, monkeypatch) == 1
+
+
+def first_step(fit, monkeypatch) -> int:
+    """The first step of a run of 20 that goes on."""
+    call, seen = Update.__call__, []
+
+    def counted(self, lr, hr, number):
+        seen.append(number)
+        call(self, lr, hr, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Update, "__call__", counted)
+        fit(PIXEL, 20)
+    return seen[0]
+
+
+def test_comments_and_layout_are_no_change_of_the_code():
+    code = 'def f(x):\n    """What it does."""\n    return x + 1  # why\n'
+    assert checkpoints._meaning(code) == checkpoints._meaning("def f(x):\n    return (x +\n        1)\n")
+    assert checkpoints._meaning(code) != checkpoints._meaning("def f(x):\n    return x + 2\n")
+
+
+def test_the_mark_of_a_complete_run_is_left_by_its_end_alone(fit, tmp_path):
+    fit(PIXEL, 3, settings=replace(SETTINGS, time_budget=1e-6)).save(tmp_path / "model")
+    assert not list(tmp_path.glob(f"checkpoints/*/{COMPLETE}"))
+    fit(PIXEL, 3).save(tmp_path / "model")
+    assert len(list(tmp_path.glob(f"checkpoints/*/{COMPLETE}"))) == 1
 
 
 def test_when_no_checkpoint_can_be_read_the_folder_is_named(fit, interrupted):

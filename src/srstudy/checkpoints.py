@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -49,7 +51,7 @@ class Checkpoints:
         present = {name: part for name, part in parts.items() if part is not None}
         state = tf.train.Checkpoint(step=self._counter, sums=sums, **present)
         own = self.folder if runtime.is_chief() else self.folder / f"worker-{runtime.worker()}"
-        self._manager = tf.train.CheckpointManager(state, str(own), max_to_keep=keep)
+        self._manager = _manager(state, own, keep)
         self._restore(state)
 
     def save(self, step: int, history: list[dict[str, float]]) -> None:
@@ -68,13 +70,13 @@ class Checkpoints:
         self.step = step
         if not runtime.is_chief():
             return
-        kept = {self._history_file(int(path.rpartition("-")[2])) for path in self._manager.checkpoints}
+        kept = {self._history_file(_step_of(path)) for path in self.folder.glob("ckpt-*.index")}
         for path in set(self.folder.glob("history-*.json")) - kept:
             path.unlink()
 
     def _restore(self, state: tf.train.Checkpoint) -> None:
-        # Named by their indices, which TensorFlow writes last; its own list may be what was damaged.
-        paths = sorted(self.folder.glob("ckpt-*.index"), key=lambda path: int(path.stem.rpartition("-")[2]))
+        # Found by their indices: TensorFlow's own list of them may be what was damaged.
+        paths = sorted(self.folder.glob("ckpt-*.index"), key=_step_of)
         for path in reversed(paths):
             try:
                 state.restore(str(path.with_suffix(""))).assert_existing_objects_matched()
@@ -83,7 +85,7 @@ class Checkpoints:
                 return
             except Exception as error:  # a damaged file may raise anything
                 print(f"{path}: this checkpoint is damaged ({error!r}); trying the one before it.", file=sys.stderr)
-        if paths:
+        if (self.folder / "checkpoint").exists():  # without a list, the first one was cut off while it was written
             raise StudyError(f"{self.folder}: none of its checkpoints can be read; remove the folder to start anew.")
 
     def _history_file(self, step: int) -> Path:
@@ -93,13 +95,36 @@ class Checkpoints:
 def fingerprint(recipe: Recipe, tiles: Tiles, seed: int, warm_start: str | Path | None, *settings: object) -> str:
     """Names a configuration by 16 hex digits, so that a changed one never goes on from another's checkpoint.
 
-    That is all arguments with what the files and arrays hold, the version of TensorFlow, and the code that trains.
+    That is all arguments with what the files and arrays hold, the versions of TensorFlow and Keras, and the code that
+    trains, but for its comments and docstrings.
     """
-    digest = hashlib.sha256(repr((recipe, tiles.hr.shape, seed, settings, tf.__version__)).encode())
-    files = [Path(__file__).with_name(f"{name}.py") for name in CODE]
-    files += filter(None, (warm_start, recipe.content and weights_file(recipe.content)))
-    for path in files:
+    versions = tf.__version__, keras.__version__
+    digest = hashlib.sha256(repr((recipe, tiles.hr.shape, seed, settings, versions)).encode())
+    for name in CODE:
+        digest.update(_meaning(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")).encode())
+    for path in filter(None, (warm_start, recipe.content and weights_file(recipe.content))):
         digest.update(Path(path).read_bytes())
     for images in (tiles.hr, tiles.lr):
         digest.update(np.ascontiguousarray(images))
     return digest.hexdigest()[:16]
+
+
+def _meaning(code: str) -> str:
+    """Python code without what changes nothing: comments, docstrings, how it is laid out."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False):
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.stem.rpartition("-")[2])
+
+
+def _manager(state: tf.train.Checkpoint, folder: Path, keep: int) -> tf.train.CheckpointManager:
+    try:
+        return tf.train.CheckpointManager(state, str(folder), max_to_keep=keep)
+    except ValueError:  # TensorFlow's list of the checkpoints is damaged; it is not needed
+        (folder / "checkpoint").unlink()
+        return tf.train.CheckpointManager(state, str(folder), max_to_keep=keep)

@@ -50,9 +50,9 @@ def strategy_for(recipe: Recipe, settings: Training) -> tf.distribute.Strategy:
     return chosen
 
 
-def any_worker(chosen: tf.distribute.Strategy, flag: bool) -> bool:
-    """Whether any of several workers says so; all of them must ask, after the same step."""
-    votes = chosen.run(tf.identity, args=(tf.constant(float(flag)),))
+def any_worker_stops(chosen: tf.distribute.Strategy, wants: bool) -> bool:
+    """Whether any of several workers wants to stop; all of them must ask, after the same step."""
+    votes = chosen.run(tf.identity, args=(tf.constant(float(wants)),))
     return float(chosen.reduce("SUM", votes, axis=None)) > 0
 
 

@@ -15,6 +15,8 @@ import pandas as pd
 
 from srstudy.errors import StudyError
 
+COMPLETE = "complete"  # a file of this name among the checkpoints of a run that reached its end
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:

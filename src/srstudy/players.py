@@ -87,7 +87,7 @@ def _optimizer(recipe: Recipe, steps: int, model: keras.Model, ema: float = 0.0)
 
 
 def rate_at(recipe: Recipe, steps: int, step: int) -> float:
-    """The learning rate of update number `step`, from 1, of so many `steps`."""
+    """The learning rate of update number `step`, from 1, of so many `steps`, if float16 made none be skipped."""
     rate = _learning_rate(recipe, steps)
     return float(rate(step - 1)) if callable(rate) else rate
 
@@ -96,7 +96,7 @@ def _learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.sched
     rate = recipe.learning_rate
     if recipe.schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(rate, steps)
-    if recipe.schedule == "step":  # halved after 1/2, 3/4 and 9/10 of the run
+    if recipe.schedule == "step":  # halved one update after 1/2, 3/4 and 9/10 of the run
         return keras.optimizers.schedules.PiecewiseConstantDecay(
             [steps * share // 20 for share in (10, 15, 18)], [rate, rate / 2, rate / 4, rate / 8]
         )

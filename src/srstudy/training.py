@@ -23,7 +23,7 @@ from srstudy import devices, networks, runtime
 from srstudy.checkpoints import Checkpoints, fingerprint
 from srstudy.dataset import batches
 from srstudy.errors import StudyError
-from srstudy.files import replacing
+from srstudy.files import COMPLETE, replacing, write_text
 from srstudy.guards import Event, guard_events
 from srstudy.players import build_generator, make_players, weights_of
 from srstudy.settings import Recipe, Training
@@ -83,7 +83,8 @@ class Trained:
     def save(self, folder: str | Path) -> None:
         """Write `generator.keras`, `snapshot.keras` and `strips` if there are, into `folder`: all of it or nothing.
 
-        Of several workers the first alone writes. The checkpoints stay.
+        Of several workers the first alone writes. The checkpoints stay, those of a complete run with a mark: they may
+        go when its report is written too.
         """
         if not runtime.is_chief():
             return
@@ -93,6 +94,8 @@ class Trained:
                 networks.save_model(self.snapshot, temporary / "snapshot.keras")
             if self.strips.is_dir():
                 shutil.copytree(self.strips, temporary / "strips")
+        if self.complete:
+            write_text(self.checkpoints / COMPLETE, "")
 
 
 def train(
@@ -108,11 +111,11 @@ def train(
     divided among the devices, or SIGTERM or Ctrl-C came (after saving where it was).
     """
     keras.utils.set_random_seed(run.seed)  # the first weights depend on nothing that was built before
-    session = _Session(run, settings, validation, log)
-    return session.result(session.go())
+    training = _Training(run, settings, validation, log)
+    return training.result(training.go())
 
 
-class _Session:
+class _Training:
     """A run under way in this process: made from its last checkpoint, if there is one."""
 
     def __init__(
@@ -202,7 +205,7 @@ class _Session:
             return None
         if not os.environ.get("TF_CONFIG"):
             return own
-        if step % AGREE_STEPS or not devices.any_worker(self.strategy, own is not None):
+        if step % AGREE_STEPS or not devices.any_worker_stops(self.strategy, own is not None):
             return None
         return own or "a signal to another worker"
 

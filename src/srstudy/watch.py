@@ -65,7 +65,7 @@ class Schedule:
     """At which steps of a run a row of history ends, and at which of those the validation photographs are looked at."""
 
     def __init__(self, steps: int, epoch_steps: int, validations: int):
-        """`validations`: at most so many, at ends of epochs; 0 for none."""
+        """`validations`: at most so many, at ends of epochs, and one at the end of the run; 0 for none."""
         self.steps, self.epoch_steps = steps, epoch_steps
         self._every = -(-steps // LOG_ROWS)
         epochs = -(-steps // epoch_steps)
