@@ -51,7 +51,7 @@ test: lint ## lint, then run the tests
 lint: $(STAMP) ## check code and notebooks with ruff
 	@$(BIN)/ruff check .
 
-ablation: $(STAMP) ## train the recommended recipe with one thing changed at a time (about 25 minutes)
+ablation: $(STAMP) ## train the recommended recipe with one thing changed at a time (about 20 minutes)
 	@$(ENV) $(BIN)/python notebooks/run.py 06_ablation
 
 bench: $(STAMP) ## time the study against other ways of doing it (installs PyTorch, ONNX Runtime, OpenVINO: 3 GB)

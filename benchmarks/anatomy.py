@@ -110,8 +110,9 @@ def busy_time(trace: Path) -> Counter:
     for plane in space.planes:
         for line in plane.lines:
             for event in line.events:
-                _, colon, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
-                if colon and kind.isidentifier():
+                node, colon, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
+                # An operation is "node:Conv2D", TensorFlow's own C++ "Executor::Run".
+                if colon and kind.isidentifier() and not node.endswith(":"):
                     busy[kind] += event.duration_ps
     return busy
 
