@@ -66,7 +66,9 @@ def run(title: str, name: str | None, parameters: dict[str, str]) -> None:
     if title not in OUTSIDE:
         note_time("@".join(filter(None, (title, name))), time.perf_counter() - started, study)
     if title == "05_report":
-        draw_times()
+        from srstudy.figures import draw_times
+
+        draw_times(ROOT)
     if title == "03_train" and "variant" in parameters:
         forget_checkpoints(ROOT / "models" / "checkpoints" / parameters["variant"])
 
@@ -265,17 +267,6 @@ def forget_checkpoints(folder: Path) -> None:
     """Remove those of runs that reached their end, now that all that these leave is written; unfinished ones stay."""
     for mark in folder.glob(f"*/{COMPLETE}"):
         shutil.rmtree(mark.parent, ignore_errors=True)
-
-
-def draw_times() -> None:
-    """The picture of all wall times, which the report shows without containing it."""
-    import pandas as pd
-
-    from srstudy.figures import save_figure, timing_bars
-
-    times = pd.read_csv(ROOT / "reports" / "timings.csv", keep_default_na=False)
-    title = f"wall time of each stage, {times.seconds.sum() / 60:.1f} minutes in all ({times.profile[0]} profile)"
-    save_figure(timing_bars(times, title), ROOT / "reports" / "timings.svg")
 
 
 if __name__ == "__main__":

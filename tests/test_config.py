@@ -86,6 +86,11 @@ def test_an_unknown_variant_is_named_with_the_nearest(study):
             ask("10k-64-plane")
 
 
+def test_the_known_names_of_a_run_include_those_that_are_no_variant(study):
+    with pytest.raises(StudyError, match=r"known: 5k-32-plain, .*, recommended, srgan, residual, recommended-psnr"):
+        study.recipe("nothing like it")
+
+
 @pytest.mark.parametrize(
     "key",
     [

@@ -121,5 +121,5 @@ def test_the_report_says_how_it_was_made(tiny_study):
     table = environment(tiny_study.load("smoke"), ["CPU"]).set_index("what").value
     assert (table["profile"], table["seed"], table["device"]) == ("smoke", "2023", "CPU")
     assert re.match(r"2\.\d+", table["tensorflow"])
-    assert table["commit"] == "unknown (no git here)"
+    assert table["last commit of code, parameters and photographs"] == "unknown (no git here)"
     assert not table.str.contains(r"[/\\]").any()  # no path of this machine

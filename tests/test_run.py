@@ -20,6 +20,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from srstudy.errors import StudyError
+from srstudy.figures import draw_times
 from srstudy.files import COMPLETE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -159,7 +160,7 @@ def test_times_from_before_the_profile_was_noted_are_dropped(run, timings, study
 def test_the_picture_of_the_times_names_the_profile(run, timings, study, tmp_path):
     run.note_time("01_data", 30, study)
     run.note_time("02_prepare", 60, study)
-    run.draw_times()
+    draw_times(tmp_path)
     picture = (tmp_path / "reports" / "timings.svg").read_text(encoding="utf-8")
     assert "1.5 minutes in all (sample profile)" in picture
 

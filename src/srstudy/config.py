@@ -54,7 +54,8 @@ class Study:
         """The recipe of a variant, or of a warm start."""
         if name in self.on_sample:
             return self.on_sample[name]
-        return pick(self.recipes, self.variant(name).recipe, f"variants.{name}.recipe")
+        variant = pick({**self.variants, **self.on_sample}, name, "variants")  # an error names those too
+        return pick(self.recipes, variant.recipe, f"variants.{name}.recipe")
 
     def steps(self, name: str) -> int:
         """Generator updates of a variant, or of a warm start."""

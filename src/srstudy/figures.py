@@ -225,6 +225,13 @@ def timing_bars(table: pd.DataFrame, title: str) -> Figure:
     return _titled(figure, title)
 
 
+def draw_times(root: Path) -> None:
+    """Draw `reports/timings.csv` as `reports/timings.svg`, which the report shows without containing it."""
+    times = pd.read_csv(root / "reports" / "timings.csv", keep_default_na=False)
+    title = f"wall time of each stage, {times.seconds.sum() / 60:.1f} minutes in all ({times.profile[0]} profile)"
+    save_figure(timing_bars(times, title), root / "reports" / "timings.svg")
+
+
 def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure as PNG or SVG (by the file's ending), whole or not at all, without a date inside."""
     with replacing(path) as temporary:

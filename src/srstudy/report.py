@@ -140,7 +140,8 @@ def environment(study: Study, devices: list[str]) -> pd.DataFrame:
         "python": platform.python_version(),
     }
     rows |= {name: importlib.metadata.version(name) for name in PACKAGES}
-    rows |= {"system": f"{platform.system()} {platform.machine()}", "commit": _commit(study.root)}
+    rows["system"] = f"{platform.system()} {platform.machine()}"
+    rows["last commit of code, parameters and photographs"] = _commit(study.root)
     return pd.DataFrame(rows.items(), columns=["what", "value"])
 
 

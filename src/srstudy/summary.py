@@ -1,4 +1,4 @@
-"""`python -m srstudy.summary`: the result table and where the report is, for the end of `make study`."""
+"""`python -m srstudy.summary` ends `make study`: the result table, the picture of the times, where the report is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 
 from srstudy.config import load_study
 from srstudy.errors import StudyError
+from srstudy.figures import draw_times
 from srstudy.metrics import MEASURES
 from srstudy.report import by_reading, load_scores, runs_table
 
@@ -13,7 +14,7 @@ SHOWN = ("psnr_y", "ssim_y", "perceptual", "delta_e")
 
 
 def main() -> int:
-    """Print mean scores of all runs over the test photos; return the exit code."""
+    """Print mean scores of all runs over the test photos, draw the stages' times; return the exit code."""
     try:
         study = load_study()
         scores, _ = by_reading(study, load_scores(study))
@@ -27,6 +28,8 @@ def main() -> int:
     print(means.to_string(float_format=lambda value: f"{value:.3f}"))
     for run in runs[~runs.complete.str.startswith("yes")].itertuples():
         print(f"\n{run.run}: unfinished, {run.steps} steps; its figures are those of an unfinished run.")
+    if (study.root / "reports" / "timings.csv").is_file():
+        draw_times(study.root)  # the report's stage does so too, but rests when a run came out as it was
     print(f"\nReport: {study.root / 'reports' / '05_report.html'}")
     return 0
 
