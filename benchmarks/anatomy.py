@@ -1,7 +1,8 @@
 """Where the time of our training step goes, and how far its arithmetic is from what the processor can do.
 
-`python benchmarks/anatomy.py` writes `benchmarks/anatomy.csv`: rates of this machine (matrix product, convolutions of
-the step's own shapes, memory), the rate that the step reaches, and the share of each kind of operation in it.
+`python benchmarks/anatomy.py` writes `anatomy.csv` and its table in README.md: rates of this machine (matrix product,
+convolutions of the step's own shapes, memory), the rate that the step reaches, and the share of each kind of
+operation in it.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
+from publish import publish
 from sides import paper_players, random_batch
 
 from srstudy import runtime
-from srstudy.files import write_csv
 
 LR_SIDE, BATCH, STEPS = 32, 8, 5
 CONVOLUTIONS = ((32, 64, 64), (128, 64, 64), (64, 128, 128), (32, 256, 256))  # side, channels in, out; all 3x3
@@ -30,7 +31,7 @@ def main() -> int:
     rows = [*machine_rates(), *step_anatomy()]
     table = pd.DataFrame(rows, columns=["what", "value", "unit"])
     print(table.to_string(index=False))
-    write_csv(Path(__file__).with_name("anatomy.csv"), table)
+    publish("anatomy", table)
     return 0
 
 

@@ -1,7 +1,8 @@
-"""`make bench`: both sides of every comparison in one go, in turn, as ratios; writes `benchmarks/results.csv`.
+"""`make bench`: both sides of every comparison in one go, in turn, as ratios.
 
 Each side runs in a process of its own, and the two take turns, so that a machine that slows down slows both. The
-ratio is that of the medians over all rounds: above 1, the study is faster.
+ratio is that of the medians over all rounds: above 1, the study is faster. All of
+them together write `results.csv` and its table in README.md.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
-from srstudy.files import write_csv
+from publish import publish
 
 HERE = Path(__file__).resolve().parent
 
@@ -65,8 +65,9 @@ def main() -> int:
             rows.append(compare(comparison, options.turns))
             print(pd.DataFrame(rows[-1:]).to_string(index=False, header=len(rows) == 1, na_rep="-"), flush=True)
     if not options.only:
-        write_csv(HERE / "results.csv", pd.DataFrame(rows))
-        print(f"\nwritten to benchmarks/results.csv; {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
+        publish("results", pd.DataFrame(rows))
+        machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+        print(f"\nwritten to results.csv and README.md: {machine}")
     return 0
 
 
