@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
@@ -15,8 +16,9 @@ HERE = Path(__file__).resolve().parent
 def publish(name: str, table: pd.DataFrame) -> None:
     """Write `NAME.csv`, and the table between the lines `<!-- NAME -->` and `<!-- end -->` of README.md."""
     write_csv(HERE / f"{name}.csv", table)
-    cells = [list(table), ["---"] * len(table.columns), *table.astype(object).where(table.notna(), "").to_numpy()]
-    rows = "\n".join(f"| {' | '.join(map(str, row))} |" for row in cells)
+    with (HERE / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        head, *body = csv.reader(file)
+    rows = "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *body))
     readme = (HERE / "README.md").read_text(encoding="utf-8")
     between = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end -->)", re.DOTALL)
     write_text(HERE / "README.md", between.sub(lambda _: f"\n{rows}\n\n", readme, count=1))

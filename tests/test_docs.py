@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import subprocess
 from pathlib import Path
@@ -130,3 +131,14 @@ def test_the_readme_counts_the_comparisons_as_the_report_does(root):
     assert int(total) == int(again) == len(papers)
     assert int(undecided) == (first == "cannot tell at this scale").sum()
     assert int(against) == (second == "not supported").sum()
+
+
+@pytest.mark.parametrize("name", ["results", "anatomy"])
+def test_the_benchmarks_readme_has_the_tables_of_their_last_run(root, name):
+    with (root / "benchmarks" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        expected = [f"| {' | '.join(row)} |" for row in csv.reader(file)]
+    text = (root / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    between = text.partition(f"<!-- {name} -->")[2].partition("<!-- end -->")[0]
+    shown = [line for line in between.splitlines() if line.startswith("|") and "---" not in line]
+    assert len(expected) > 10
+    assert shown == expected
