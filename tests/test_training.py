@@ -124,6 +124,7 @@ def test_a_changed_configuration_never_goes_on_from_anothers_checkpoint(fit, til
         {"tiles": Tiles(hr=tiles.hr[::-1].copy(), lr=tiles.lr[::-1].copy())},
         {"settings": replace(SETTINGS, validations=1)},
         {"settings": replace(SETTINGS, precision="mixed_float16")},
+        {"recipe": replace(PIXEL, precision="mixed_bfloat16")},
     ]
     for number, change in enumerate(runs, 1):
         fit(**{"recipe": PIXEL, "steps": 3, **change})
@@ -257,8 +258,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint_before
     assert [row["pixel"] for row in resumed] == pytest.approx([row["pixel"] for row in whole])
 
 
-def test_float16_arithmetic_leaves_a_float32_generator_that_learned(fit, tiles):
-    trained = fit(replace(SRGAN, learning_rate=1e-3), 24, replace(SETTINGS, precision="mixed_float16"))
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_arithmetic_in_16_bits_leaves_a_float32_generator_that_learned(fit, tiles, precision):
+    trained = fit(replace(SRGAN, learning_rate=1e-3), 24, replace(SETTINGS, precision=precision))
     assert keras.config.dtype_policy().name == "float32"
     assert {weight.dtype for weight in trained.generator.weights} == {"float32"}
     assert trained.generator.dtype_policy.name == "float32"

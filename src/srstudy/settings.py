@@ -84,6 +84,9 @@ class LossWeights:
     pixel: float
 
 
+Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a generator is trained. `crop` is an LR side in pixels; rates are per step."""
@@ -100,6 +103,7 @@ class Recipe:
     label_smoothing: Share = 0.0
     relativistic: bool = False
     devices: Literal["all", "one"] = "all"
+    precision: Precision | None = None  # None: what `training.precision` says
     adversarial_ramp: Share = 0.0  # share of the steps over which the adversarial loss gains its weight
     crop: Count | None = None
     flips: bool = False
@@ -179,6 +183,6 @@ class Training:
     keep_checkpoints: Count
     validation_photos: Count
     validations: Count  # at most so many, at ends of epochs
-    precision: Literal["auto", "float32", "mixed_float16"]
+    precision: Precision
     guards: Guards
     time_budget: Amount | None = None  # minutes for one run

@@ -127,7 +127,7 @@ class _Training:
     ):
         self.run, self.settings, self.log = run, settings, log
         recipe, self.strategy = run.recipe, devices.strategy_for(run.recipe, settings)
-        with self.strategy.scope(), mixed_precision(settings.precision) as policy:
+        with self.strategy.scope(), mixed_precision(recipe.precision or settings.precision) as policy:
             hr_size = 4 * (recipe.crop or run.tiles.lr.shape[1])
             self.players = make_players(recipe, hr_size, run.steps, run.warm_start)
         self.update = Update(recipe, self.players, run.steps, self.strategy)
@@ -226,12 +226,12 @@ class _Training:
 
 @contextmanager
 def mixed_precision(setting: str) -> Iterator[str]:
-    """Build networks for float16 arithmetic where that is asked for, or `auto` finds a GPU; weights stay float32.
+    """Build networks for arithmetic in 16 bits where that is asked for, or `auto` finds a GPU; weights stay float32.
 
     Gives the name of the policy.
     """
-    half = setting == "mixed_float16" or (setting == "auto" and tf.config.list_physical_devices("GPU"))
-    before, policy = keras.config.dtype_policy(), "mixed_float16" if half else "float32"
+    automatic = "mixed_float16" if tf.config.list_physical_devices("GPU") else "float32"
+    before, policy = keras.config.dtype_policy(), automatic if setting == "auto" else setting
     keras.config.set_dtype_policy(policy)
     try:
         yield policy
