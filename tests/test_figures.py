@@ -8,7 +8,7 @@ import pytest
 
 from srstudy import figures
 
-POINTS = pd.DataFrame({"mean_a": [0.0, 1.0, 4.0], "mean_b": [1.0, -1.0, 3.0]})
+POINTS = pd.DataFrame({"source": ["x", "x", "y"], "mean_a": [0.0, 1.0, 4.0], "mean_b": [1.0, -1.0, 3.0]})
 TILES = np.random.default_rng(0).integers(0, 256, (2, 24, 24, 3), np.uint8)
 BARS = pd.DataFrame({"measure": "psnr_y", "value": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 2.5]})
 DRAWN = {
@@ -40,6 +40,20 @@ def test_groups_of_a_scatter_differ_in_marker_too():
     groups = [points for points in figure.axes[0].collections if not points.get_label().startswith("_")]
     assert [points.get_label() for points in groups] == [f"{name} (3)" for name in "abcdefg"]
     assert len({points.get_paths()[0].vertices.tobytes() for points in groups}) == 7
+
+
+def test_a_group_of_a_scatter_has_its_cross_where_sources_weigh_alike():
+    figure = figures.colour_scatter({"a": POINTS}, "by selection")
+    dots, *means = figure.axes[0].collections
+    assert dots.get_offsets().tolist() == [[0, 1], [1, -1], [4, 3]]
+    assert [mean.get_offsets().tolist() for mean in means] == 2 * [[[2.25, 1.5]]]
+
+
+def test_of_a_large_group_a_part_is_drawn_and_all_are_counted():
+    figure = figures.colour_scatter({"a": pd.concat(700 * [POINTS])}, "by selection")
+    dots = figure.axes[0].collections[0]
+    assert dots.get_label() == "a (2100)"
+    assert 500 <= len(dots.get_offsets()) < 1000
 
 
 def test_no_two_of_twenty_groups_look_alike():

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from scipy import stats
-from skimage.color import rgb2lab
+from scipy import ndimage, stats
+from skimage.color import rgb2gray, rgb2lab
 
 from srstudy.errors import StudyError
-from srstudy.selections import choose, mean_colour, select, selection_ids, selection_table
+from srstudy.selections import choose, select, selection_ids, selection_table
 from srstudy.settings import Selection
 
 KEY = "profiles.paper.selections.mine"
@@ -62,14 +62,17 @@ def many() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def sample(root, sources) -> pd.DataFrame:
-    """The sample's photographs with their mean colours."""
+    """The sample's photographs with what the committed selections ask of them."""
     listed = [row for row in sources if row["split"] in ("train", "validation", "test")]
     table = pd.DataFrame(listed).assign(excluded="", id=[Path(row["file"]).stem for row in listed])
-    colours = []
+    measures = []
     for file in table.file:
         with Image.open(root / "data" / "sample" / file) as image:
-            colours.append(rgb2lab(np.asarray(image.convert("RGB"))[::8, ::8]).mean(axis=(0, 1)))
-    return table.assign(**dict(zip(("mean_l", "mean_a", "mean_b"), np.transpose(colours))))
+            pixels = np.asarray(image.convert("RGB"))[::4, ::4]
+        luma = 255 * rgb2gray(pixels)
+        _, a, b = rgb2lab(pixels).mean(axis=(0, 1))
+        measures.append({"mean_a": a, "mean_b": b, "contrast": luma.std(), "sharpness": ndimage.laplace(luma).var()})
+    return pd.concat([table, pd.DataFrame(measures)], axis=1)
 
 
 def test_no_condition_selects_all_by_id(rows):
@@ -226,11 +229,6 @@ def test_a_colour_that_cannot_become_grey_is_an_error(many):
 def test_the_draw_comes_before_the_colours(many):
     drawn = chosen(many, per_source=100)
     assert set(chosen(many, per_source=100, grey_radius=4)) < set(drawn)
-
-
-def test_sources_weigh_alike_in_a_mean_colour(many):
-    means = many.groupby("source")[["mean_a", "mean_b"]].mean()
-    assert mean_colour(many) == pytest.approx((means.loc["faces"] + means.loc["places"]) / 2)
 
 
 def test_the_interval_is_that_of_a_bootstrap_within_sources(many):

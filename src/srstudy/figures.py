@@ -19,6 +19,7 @@ from srstudy.degrade import SCALE
 from srstudy.files import replacing
 from srstudy.images import read_rgb
 from srstudy.metrics import MEASURES, RATES
+from srstudy.statistics import mean_colour
 
 HIGHLIGHT = "#d55e00"  # Okabe and Ito's vermilion and blue: distinct for colour-blind readers
 PLAIN = "#0072b2"
@@ -71,14 +72,16 @@ def tile_pairs(hr: Sequence[np.ndarray], lr: Sequence[np.ndarray], title: str) -
 def colour_scatter(points: Mapping[str, pd.DataFrame], title: str) -> Figure:
     """Mean colour of photographs in the a*b* plane; a cross within the group's marker is the group's mean.
 
-    `points` maps group -> table with columns mean_a, mean_b. Groups differ in marker and colour.
+    `points` maps group -> table with columns source, mean_a, mean_b; in the mean of a group its sources weigh alike.
+    Groups differ in marker and colour. Of a large group every so manieth photograph is drawn, about 500.
     """
     figure, axis = _subplots(figsize=(5.5, 4.5))
     for number, (name, rows) in enumerate(points.items()):
         colour, marker = plt.get_cmap("tab10")(number % 10), MARKERS[number % len(MARKERS)]
         label = f"{name} ({len(rows)})"
-        axis.scatter(rows.mean_a, rows.mean_b, s=18, marker=marker, alpha=0.6, color=colour, label=label)
-        mean = rows.mean_a.mean(), rows.mean_b.mean()
+        shown = rows.iloc[:: max(1, len(rows) // 500)]
+        axis.scatter(shown.mean_a, shown.mean_b, s=18, marker=marker, alpha=0.6, color=colour, label=label)
+        mean = mean_colour(rows)
         axis.scatter(*mean, s=220, marker=marker, facecolor="none", edgecolor=colour)
         axis.scatter(*mean, s=120, marker="+", linewidth=2.5, color=colour)
     axis.axhline(0, color="0.8", linewidth=0.8, zorder=0)

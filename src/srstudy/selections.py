@@ -13,9 +13,8 @@ from srstudy.errors import StudyError
 from srstudy.manifest import usable
 from srstudy.schema import pick
 from srstudy.settings import Selection
-from srstudy.statistics import Estimate
+from srstudy.statistics import COLOUR, Estimate, mean_colour
 
-COLOUR = ["mean_a", "mean_b"]
 RESAMPLES = 2000
 CONDITION = (  # what a `where` may be made of, besides the names of columns
     ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.Not, ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt,
@@ -56,11 +55,6 @@ def select(train: pd.DataFrame, selection: Selection, seed: int, key: str) -> pd
     if selection.grey_radius is not None:
         rows = _towards_grey(rows, selection.grey_radius, seed, f"{key}.grey_radius")
     return rows.sort_values("id")
-
-
-def mean_colour(rows: pd.DataFrame) -> tuple[float, float]:
-    """Mean (a*, b*) of photographs, in which their sources weigh alike, as in the sets that are cut from them."""
-    return tuple(rows.groupby("source")[COLOUR].mean().mean())
 
 
 def selection_table(selections: dict[str, pd.DataFrame], seed: int) -> pd.DataFrame:
