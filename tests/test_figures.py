@@ -15,6 +15,7 @@ DRAWN = {
     "photo_grid": lambda title: figures.photo_grid({"a": TILES[0], "b": TILES[1]}, title),
     "tile_pairs": lambda title: figures.tile_pairs(TILES, TILES[:, ::4, ::4], title),
     "colour_scatter": lambda title: figures.colour_scatter({"a": POINTS}, title),
+    "selection_panels": lambda title: figures.selection_panels({"a": POINTS}, {"a": "A"}, title),
     "curves": lambda title: figures.curves([{"step": 1, "content": 2.0}, {"step": 2, "content": 1.0}], title),
     "comparison": lambda title: figures.comparison(TILES[0], TILES[0, ::4, ::4], {"SR": TILES[1]}, {}, title),
     "interval_bars": lambda title: figures.interval_bars(BARS.assign(run=["a", "b"]), ["psnr_y"], "a", title),
@@ -42,18 +43,19 @@ def test_groups_of_a_scatter_differ_in_marker_too():
     assert len({points.get_paths()[0].vertices.tobytes() for points in groups}) == 7
 
 
-def test_a_group_of_a_scatter_has_its_cross_where_sources_weigh_alike():
-    figure = figures.colour_scatter({"a": POINTS}, "by selection")
-    dots, *means = figure.axes[0].collections
-    assert dots.get_offsets().tolist() == [[0, 1], [1, -1], [4, 3]]
-    assert [mean.get_offsets().tolist() for mean in means] == 2 * [[[2.25, 1.5]]]
+def test_a_selection_has_a_panel_with_its_photographs_and_its_cross_where_sources_weigh_alike():
+    figure = figures.selection_panels({"a": POINTS[1:2], "b": POINTS}, {"a": "A", "b": "B"}, "selections")
+    panels = figure.axes
+    assert [panel.get_title() for panel in panels] == ["A", "B"]
+    offsets = [[points.get_offsets().tolist() for points in panel.collections] for panel in panels]
+    everything = [[1, -1], [0, 1], [1, -1], [4, 3]]
+    assert offsets[0] == [everything, [[1, -1]], [[1, -1]]]
+    assert offsets[1] == [everything, [[0, 1], [1, -1], [4, 3]], [[2.25, 1.5]]]
 
 
-def test_of_a_large_group_a_part_is_drawn_and_all_are_counted():
-    figure = figures.colour_scatter({"a": pd.concat(700 * [POINTS])}, "by selection")
-    dots = figure.axes[0].collections[0]
-    assert dots.get_label() == "a (2100)"
-    assert 500 <= len(dots.get_offsets()) < 1000
+def test_of_a_large_selection_a_part_is_drawn():
+    figure = figures.selection_panels({"a": pd.concat(700 * [POINTS])}, {"a": "A"}, "selections")
+    assert [len(points.get_offsets()) for points in figure.axes[0].collections] == [1050, 1050, 1]
 
 
 def test_no_two_of_twenty_groups_look_alike():

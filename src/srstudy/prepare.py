@@ -85,7 +85,8 @@ def cut_set(
 
     turns, missing = _turns(rows, seed, count), count
     description = f"{tile_set.selection}, {tile_set.lr_size} px"
-    # Threads: decoding and NumPy work side by side in them, and they start at once; Pillow's transform does not.
+    # Threads, because they start at once, and decoding, NumPy and SciPy run side by side in them. Pillow's transform,
+    # most of the work of an augmented tile, does not; processes would pay from tens of thousands of such tiles on.
     with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=count, desc=description, unit="tile") as bar:
         while batch := list(islice(turns, min(missing, BATCH))):
             by_photo = defaultdict(list)
