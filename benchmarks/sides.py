@@ -288,7 +288,7 @@ def ours_prepare(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
     study = load_study("sample")
     rows = usable(scan(list_photos(study), study.root, lr_side), "train")
     tiles = TileSet("curated", "5k", lr_side, augment=True)
-    return timed(lambda: cut_set(rows, tiles, batch, study.data, study.seed, study.root, lr_side), rounds)
+    return timed(lambda: list(cut_set(rows, tiles, batch, study.data, study.seed, study.root, lr_side)), rounds)
 
 
 SIDES = {

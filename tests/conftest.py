@@ -14,10 +14,11 @@ import pytest
 import yaml
 from PIL import Image
 from tests.apart import Apart
+from tests.tiny import save_tiles
 
 from srstudy.config import Study, load_study
 from srstudy.degrade import downscale
-from srstudy.tiles import Tiles, save_tiles
+from srstudy.tiles import Tiles
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKS = Path(os.environ.get("SRSTUDY_CHECKS") or ROOT / "data" / "checks")

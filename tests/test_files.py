@@ -129,7 +129,7 @@ def test_a_leftover_folder_of_a_killed_run_is_no_obstacle(tmp_path):
 WRITERS = {
     "write_text": "write_text(path, 'x' * 4_000_000)",
     "write_png": "write_png(path, noise[0])",
-    "save_tiles": "save_tiles(path, Tiles(hr=noise, lr=noise))",
+    "writing_tiles": "write_set(path)",
 }
 ON_A_FULL_DISK = """
 import sys
@@ -138,7 +138,12 @@ import numpy as np
 from srstudy.errors import StudyError
 from srstudy.files import write_text
 from srstudy.images import write_png
-from srstudy.tiles import Tiles, save_tiles
+from srstudy.tiles import writing_tiles
+
+def write_set(path):
+    with writing_tiles(path, len(noise), 150) as write:
+        for tile in noise:
+            write(tile, tile[::4, ::4])
 
 noise = np.random.default_rng(0).integers(0, 256, (4, 600, 600, 3), np.uint8)
 path = Path(sys.argv[1]) / "result"

@@ -1,20 +1,29 @@
-"""Training sets: which photographs, where they are cut, how they are turned; and how they are kept on disk."""
+"""Training sets: where photographs are cut, how tiles are turned, and that preparing leaves all or nothing."""
 
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 from scipy import ndimage
+from skimage.color import rgb2lab
+from tests.pixels import coordinates, places
 
+from srstudy import prepare
 from srstudy.degrade import downscale
 from srstudy.errors import StudyError
-from srstudy.prepare import cut_set, cut_tile, select
-from srstudy.settings import Augmentation, Data, Selection, TileSet
-from srstudy.tiles import Tiles, grid_tiles, open_tiles, save_tiles, training_tiles
+from srstudy.images import read_photo
+from srstudy.prepare import cut_set, cut_tile, prepare_sets
+from srstudy.settings import Augmentation, Data, TileSet
+from srstudy.tiles import Tiles
 
 PAPER_LIMITS = Augmentation(rotation=15, shear=8, translation=0.1)
 DATA = Data(flat_std=8, augmentation=PAPER_LIMITS)
@@ -29,11 +38,11 @@ def tile_set(lr_size: int, augment: bool = False) -> TileSet:
 PLAIN, AUGMENTED = tile_set(16), tile_set(16, augment=True)  # HR tiles of 64 pixels
 
 
-def places(photo: np.ndarray, tile: np.ndarray) -> list[tuple[int, int]]:
-    """Where the tile is found in the photograph, pixel by pixel."""
-    size = len(tile)
-    corners = np.argwhere((photo[: 1 - size, : 1 - size] == tile[0, 0]).all(axis=-1))
-    return [(y, x) for y, x in corners if np.array_equal(photo[y : y + size, x : x + size], tile)]
+def cut(*arguments) -> tuple[Tiles, list[str]]:
+    """What `cut_set` gives, all at once: the tiles, and the photograph of each."""
+    cuts = list(cut_set(*arguments))
+    tiles = Tiles(hr=np.stack([cut.hr for cut in cuts]), lr=np.stack([cut.lr for cut in cuts]))
+    return tiles, [cut.id for cut in cuts]
 
 
 @pytest.fixture
@@ -52,40 +61,8 @@ def rows() -> pd.DataFrame:
     ).assign(path=lambda table: "data/sample/photos/" + table.id + ".jpg")
 
 
-def test_no_condition_selects_all_by_id(rows):
-    assert list(select(rows, Selection()).id) == sorted(rows.id)
-
-
-def test_a_source_selects_its_photographs_only(rows):
-    assert list(select(rows, Selection(source="skimage")).id) == ["astronaut", "coffee", "rocket"]
-
-
-def test_the_highest_share_is_selected_and_ties_go_by_id(rows):
-    assert list(select(rows, Selection(highest="mean_b", share=1 / 6)).id) == ["aitzgorri"]
-    assert list(select(rows, Selection(highest="mean_b", share=0.5)).id) == ["aitzgorri", "american-bison", "coffee"]
-
-
-def test_conditions_add_up(rows):
-    assert list(select(rows, Selection(source="skimage", highest="mean_b", share=0.34)).id) == ["coffee"]
-
-
-def test_a_small_share_keeps_at_least_one_photograph(rows):
-    assert len(select(rows, Selection(highest="mean_b", share=0.01))) == 1
-
-
-@pytest.mark.parametrize("column", ["mean_bb", "content"])
-def test_a_column_that_cannot_rank_is_named(rows, column):
-    with pytest.raises(StudyError, match=f"'{column}' is no numeric column"):
-        select(rows, Selection(highest=column, share=0.5))
-
-
-def test_a_selection_of_nothing_is_an_error(rows):
-    with pytest.raises(StudyError, match=r"no training photograph satisfies .*'flickr'"):
-        select(rows, Selection(source="flickr"))
-
-
 def test_plain_tiles_are_cut_from_their_photograph_unchanged(rows, root):
-    tiles, ids = cut_set(rows, PLAIN, 7, DATA, 1, root, 32)
+    tiles, ids = cut(rows, PLAIN, 7, DATA, 1, root, 32)
     assert tiles.hr.shape == (7, 64, 64, 3)
     assert tiles.hr.dtype == tiles.lr.dtype == np.uint8
     for tile, id in zip(tiles.hr, ids):
@@ -95,7 +72,7 @@ def test_plain_tiles_are_cut_from_their_photograph_unchanged(rows, root):
 
 @pytest.mark.parametrize("augment", [False, True])
 def test_lr_is_the_reduced_hr_tile(rows, root, augment):
-    tiles, _ = cut_set(rows, tile_set(16, augment), 3, DATA, 1, root, 32)
+    tiles, _ = cut(rows, tile_set(16, augment), 3, DATA, 1, root, 32)
     assert tiles.lr.shape == (3, 16, 16, 3)
     for hr, lr in zip(tiles.hr, tiles.lr):
         assert np.array_equal(lr, downscale(hr))
@@ -103,15 +80,15 @@ def test_lr_is_the_reduced_hr_tile(rows, root, augment):
 
 @pytest.mark.parametrize("augment", [False, True])
 def test_the_smaller_set_is_contained_in_the_larger(rows, root, augment):
-    few, few_ids = cut_set(rows, tile_set(16, augment), 5, DATA, 1, root, 32)
-    many, many_ids = cut_set(rows, tile_set(16, augment), 10, DATA, 1, root, 32)
+    few, few_ids = cut(rows, tile_set(16, augment), 5, DATA, 1, root, 32)
+    many, many_ids = cut(rows, tile_set(16, augment), 10, DATA, 1, root, 32)
     assert np.array_equal(few.hr, many.hr[:5])
     assert few_ids == many_ids[:5]
 
 
 def test_tiles_of_32_pixels_are_the_centres_of_those_of_64(rows, root, study):
     small, large = (
-        cut_set(rows, study.sets[name], 5, study.data, study.seed, root, study.largest_lr_size)[0]
+        cut(rows, study.sets[name], 5, study.data, study.seed, root, study.largest_lr_size)[0]
         for name in ("curated-5k-32", "curated-5k-64")
     )
     assert (small.hr.shape[1], large.hr.shape[1]) == (128, 256)
@@ -119,13 +96,13 @@ def test_tiles_of_32_pixels_are_the_centres_of_those_of_64(rows, root, study):
 
 
 def test_equal_seeds_give_equal_tiles_and_others_other_ones(rows, root):
-    first, again, other = (cut_set(rows, AUGMENTED, 4, DATA, seed, root, 32)[0].hr for seed in (1, 1, 2))
+    first, again, other = (cut(rows, AUGMENTED, 4, DATA, seed, root, 32)[0].hr for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 def test_tiles_of_one_photograph_differ(rows, root):
-    tiles, ids = cut_set(rows[rows.id == "astronaut"], PLAIN, 6, DATA, 1, root, 32)
+    tiles, ids = cut(rows[rows.id == "astronaut"], PLAIN, 6, DATA, 1, root, 32)
     assert ids == ["astronaut"] * 6
     assert len({tile.tobytes() for tile in tiles.hr}) == 6
 
@@ -136,12 +113,12 @@ def test_photographs_of_one_size_are_cut_at_different_places():
 
 
 def test_the_seed_decides_the_order_of_the_photographs(rows, root):
-    orders = {tuple(cut_set(rows, PLAIN, 3, DATA, seed, root, 32)[1]) for seed in range(6)}
+    orders = {tuple(cut(rows, PLAIN, 3, DATA, seed, root, 32)[1]) for seed in range(6)}
     assert len(orders) > 1
 
 
 def test_sources_take_turns_however_many_photographs_they_have(rows, root):
-    _, ids = cut_set(rows, PLAIN, 9, DATA, 1, root, 32)
+    _, ids = cut(rows, PLAIN, 9, DATA, 1, root, 32)
     sources = rows.set_index("id").source[ids]
     assert list(sources) == ["gcompris", "lomiri", "skimage"] * 3
     assert set(ids) >= set(rows.id[rows.source == "skimage"])
@@ -151,7 +128,7 @@ def test_flat_photographs_are_passed_over(rows, root, save_image, photo):
     flat = save_image(np.full((300, 300, 3), 90, np.uint8), "flat.png")
     lively = save_image(photo, "lively.png")
     rows = pd.DataFrame({"id": ["flat", "lively"], "path": [flat.name, lively.name], "source": ["a", "b"]})
-    tiles, ids = cut_set(rows, PLAIN, 3, DATA, 1, flat.parent, 32)
+    tiles, ids = cut(rows, PLAIN, 3, DATA, 1, flat.parent, 32)
     assert ids == ["lively"] * 3
     weights = np.array([0.299, 0.587, 0.114])
     assert all((tile @ weights).std() >= DATA.flat_std for tile in tiles.hr)
@@ -160,8 +137,119 @@ def test_flat_photographs_are_passed_over(rows, root, save_image, photo):
 def test_nothing_but_flat_photographs_is_an_error(save_image):
     flat = save_image(np.full((300, 300, 3), 90, np.uint8), "flat.png")
     rows = pd.DataFrame({"id": ["flat"], "path": [flat.name], "source": ["a"]})
-    with pytest.raises(StudyError, match=r"only 0 of 2 tiles are not flat; lower data\.flat_std"):
-        cut_set(rows, PLAIN, 2, DATA, 1, flat.parent, 32)
+    with pytest.raises(StudyError, match=r"selections\.all: only 0 of 2 tiles .* lower data\.flat_std"):
+        cut(rows, PLAIN, 2, DATA, 1, flat.parent, 32)
+
+
+def test_batches_are_no_limits(rows, root, monkeypatch, save_image):
+    flat = save_image(np.full((300, 300, 3), 90, np.uint8), "flat.png")
+    rows = pd.concat([rows, pd.DataFrame({"id": ["flat"], "path": [str(flat)], "source": ["skimage"]})])
+    whole, whole_ids = cut(rows, PLAIN, 20, DATA, 1, root, 32)
+    monkeypatch.setattr(prepare, "BATCH", 3)
+    parts, part_ids = cut(rows, PLAIN, 20, DATA, 1, root, 32)
+    assert part_ids == whole_ids
+    assert np.array_equal(parts.hr, whole.hr)
+
+
+def test_a_photograph_is_decoded_once_for_all_its_tiles_of_a_batch(rows, root, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(prepare, "read_photo", lambda root, row: decoded.append(row.id) or read_photo(root, row))
+    _, ids = cut(rows, PLAIN, 30, DATA, 1, root, 32)
+    assert sorted(decoded) == sorted(set(ids))
+
+
+def test_no_more_than_a_batch_of_tiles_is_in_memory(rows, root, monkeypatch):
+    monkeypatch.setattr(prepare, "BATCH", 4)
+    cuts = cut_set(rows[rows.id == "astronaut"], tile_set(64), 64, DATA, 1, root, 64)
+    next(cuts)
+    tracemalloc.start()
+    size = sum(cut.hr.nbytes + cut.lr.nbytes for cut in cuts)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size > 12_000_000
+    assert peak < size / 2
+
+
+@pytest.fixture
+def small_study(study, tmp_path):
+    """The sample profile with two small sets, in a folder of its own."""
+    sets = {"plain": replace(PLAIN, images="5k"), "augmented": replace(AUGMENTED, images="10k")}
+    profile = replace(study.profile, images={"5k": 4, "10k": 7})
+    return replace(study, root=tmp_path, sets=sets, profile=profile)
+
+
+@pytest.fixture
+def anywhere(rows, root) -> pd.DataFrame:
+    """The manifest's rows with paths that hold in any folder."""
+    return rows.assign(path=[str(root / path) for path in rows.path])
+
+
+def test_every_set_is_prepared_as_it_is_cut(small_study, anywhere):
+    table = prepare_sets(small_study, {"all": anywhere}).set_index("set")
+    folder = small_study.root / "data" / "prepared"
+    assert sorted(path.name for path in folder.parent.rglob("*")) == sorted(
+        ["prepared", "selections.csv", "plain", "augmented", *2 * ["hr.npy", "lr.npy"]]
+    )
+    for name, count in (("plain", 4), ("augmented", 7)):
+        tiles, ids = cut(anywhere, small_study.sets[name], count, small_study.data, small_study.seed, Path(), 16)
+        assert np.array_equal(np.load(folder / name / "hr.npy"), tiles.hr)
+        assert np.array_equal(np.load(folder / name / "lr.npy"), tiles.lr)
+        lab = rgb2lab(tiles.lr).mean(axis=(0, 1, 2))
+        assert tuple(table.loc[name, ["tiles", "photographs", "LR px", "HR px"]]) == (count, len(set(ids)), 16, 64)
+        assert (table["mean a*"][name], table["mean b*"][name]) == (f"{lab[1]:.1f}", f"{lab[2]:.1f}")
+
+
+def test_what_was_chosen_is_kept_as_ids(small_study, anywhere):
+    prepare_sets(small_study, {"all": anywhere, "cups": anywhere[anywhere.content == "cup"]})
+    kept = pd.read_csv(small_study.root / "data" / "prepared" / "selections.csv")
+    assert list(kept) == ["selection", "source", "id"]
+    assert list(kept.id[kept.selection == "all"]) == list(anywhere.id)
+    assert kept[kept.selection == "cups"].to_numpy().tolist() == [["cups", "skimage", "coffee"]]
+
+
+def test_a_set_that_fails_leaves_the_older_ones(small_study, anywhere, save_image):
+    folder = small_study.root / "data" / "prepared"
+    prepare_sets(small_study, {"all": anywhere})
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    flat = str(save_image(np.full((300, 300, 3), 90, np.uint8), "flat.png"))
+    sets = {**small_study.sets, "last": replace(PLAIN, selection="flat", images="5k")}
+    with pytest.raises(StudyError, match=r"selections\.flat: only 0 of 4 tiles"):
+        prepare_sets(replace(small_study, sets=sets, seed=1), {"all": anywhere, "flat": anywhere.assign(path=flat)})
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+    assert [path.name for path in folder.parent.iterdir()] == ["prepared"]
+
+
+PREPARE = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import pandas as pd
+from srstudy.config import load_study
+from srstudy.prepare import prepare_sets
+from srstudy.settings import TileSet
+
+study = load_study("sample", sys.argv[2])
+sets = {name: TileSet("all", name, 16, augment=True) for name in ("few", "many")}
+profile = replace(study.profile, images={"few": 6, "many": 50_000})
+rows = pd.DataFrame({"id": ["coffee"], "source": ["skimage"], "path": [sys.argv[3]]})
+prepare_sets(replace(study, root=Path(sys.argv[1]), sets=sets, profile=profile), {"all": rows})
+"""
+
+
+def test_a_killed_preparation_leaves_nothing_half_written_and_can_be_run_again(small_study, anywhere, root, tmp_path):
+    folder, coffee = tmp_path / "killed", anywhere.path[anywhere.id == "coffee"].item()
+    command = [sys.executable, "-c", PREPARE, str(folder), str(root), coffee]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert any("/50000" in line for line in process.stderr)  # the first set is written, the second has begun
+    process.kill()
+    process.communicate()
+    assert [path.name for path in (folder / "data").iterdir()] == [".prepared.part"]
+    kept = []
+    for place in (folder, tmp_path / "straight"):
+        prepare_sets(replace(small_study, root=place), {"all": anywhere})
+        kept.append({path.relative_to(place): path.read_bytes() for path in place.rglob("*.*")})
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 5
 
 
 def test_augmentation_within_zero_limits_changes_no_pixel(photo):
@@ -185,12 +273,6 @@ def test_a_photograph_no_larger_than_the_tile_is_taken_as_it_is(photo):
     exact = photo[100:164, 150:214]
     for kind in (PLAIN, AUGMENTED):
         assert np.array_equal(cut_tile(exact, "a", 0, kind, ANY, 1, 64), exact)
-
-
-def coordinates() -> np.ndarray:
-    """A picture [256, 256] whose red says the column and green the row of each pixel; blue falls as red rises."""
-    row, column = np.mgrid[:256, :256].astype(np.uint8)
-    return np.stack([column, row, 255 - column], axis=-1)
 
 
 def affine_of(tile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -246,85 +328,3 @@ def test_an_augmented_tile_shows_what_another_library_s_transform_shows(smooth):
 def test_augmentation_does_not_darken(smooth):
     found = np.mean([tile - expected for tile, expected in scipy_tiles(smooth, 6)], axis=(0, 1, 2))
     assert np.abs(found).max() < 0.1  # levels of 255
-
-
-def test_grid_tiles_show_every_pixel_of_a_photograph():
-    photo = coordinates()[:150, :203]
-    tiles = grid_tiles([photo], 64)
-    shown = {(x, y) for x, y, _ in tiles.hr.reshape(-1, 3).tolist()}
-    assert shown == {(x, y) for x in range(200) for y in range(148)}  # all but the cut to a multiple of 4
-    assert len(tiles) == 3 * 4  # as few as can do
-
-
-def test_grid_tiles_have_the_lr_of_the_whole_photograph(photo):
-    whole = photo[:200, :180]
-    tiles, lr = grid_tiles([whole], 64), downscale(whole)
-    for hr_tile, lr_tile in zip(tiles.hr, tiles.lr):
-        ((top, left),) = places(whole, hr_tile)
-        assert top % 4 == left % 4 == 0
-        assert np.array_equal(lr_tile, lr[top // 4 : top // 4 + 16, left // 4 : left // 4 + 16])
-
-
-def test_grid_tiles_leave_out_photographs_that_are_too_small(photo):
-    assert len(grid_tiles([photo[:63, :500], photo[:64, :64]], 64)) == 1
-    with pytest.raises(StudyError, match="no photograph is as large as a tile of 64x64"):
-        grid_tiles([photo[:63, :500]], 64)
-
-
-@pytest.fixture
-def saved(tmp_path, photo):
-    """A saved set of two tiles, and its folder."""
-    hr = np.stack([photo[:64, :64], photo[64:128, :64]])
-    tiles = Tiles(hr=hr, lr=np.stack([downscale(tile) for tile in hr]))
-    save_tiles(tmp_path / "set", tiles)
-    return tiles, tmp_path / "set"
-
-
-def test_a_set_is_opened_as_it_was_saved_and_is_not_read_into_memory(saved):
-    tiles, folder = saved
-    opened = open_tiles(folder)
-    assert isinstance(opened.hr, np.memmap)
-    assert np.array_equal(opened.hr, tiles.hr)
-    assert np.array_equal(opened.lr, tiles.lr)
-    assert len(opened) == 2
-
-
-def test_saving_again_replaces_the_whole_set(saved):
-    tiles, folder = saved
-    save_tiles(folder, Tiles(hr=tiles.hr[:1], lr=tiles.lr[:1]))
-    assert len(open_tiles(folder)) == 1
-    assert sorted(path.name for path in folder.parent.iterdir()) == ["set"]
-
-
-@pytest.mark.parametrize("missing", ["hr.npy", "lr.npy"])
-def test_a_set_not_prepared_is_asked_for(saved, missing):
-    (saved[1] / missing).unlink()
-    with pytest.raises(StudyError, match="set: this training set is not prepared yet; run `dvc repro prepare`"):
-        open_tiles(saved[1])
-
-
-@pytest.mark.parametrize("kept", [0, 5, 100, 2000])
-def test_a_damaged_set_is_named(saved, kept):
-    content = (saved[1] / "hr.npy").read_bytes()
-    (saved[1] / "hr.npy").write_bytes(content[:kept])
-    with pytest.raises(StudyError, match="set: damaged training set"):
-        open_tiles(saved[1])
-
-
-def test_a_variant_trains_on_its_own_set(tiny_study, saved):
-    study = tiny_study.load()
-    with pytest.raises(StudyError, match="curated-10k-64-augmented: this training set is not prepared yet"):
-        training_tiles(study, "10k-64-augmented")
-    save_tiles(study.root / "data" / "prepared" / "curated-10k-64-augmented", saved[0])
-    assert np.array_equal(training_tiles(study, "10k-64-augmented").hr, saved[0].hr)
-
-
-def test_warm_starts_train_on_the_sample_s_training_photographs_only(tiny_study, save_image):
-    lines = ["file,split,source,content,title,author,licence"]
-    for split, colour in (("train", "red"), ("validation", "green"), ("test", "blue")):
-        save_image(Image.new("RGB", (256, 300), colour), f"data/sample/photos/{split}.png")
-        lines.append(f"photos/{split}.png,{split},camera,wall,{split},me,CC0-1.0")
-    (tiny_study.root / "data" / "sample" / "SOURCES.csv").write_text("\n".join(lines) + "\n")
-    tiles = training_tiles(tiny_study.load("paper"), "srgan")
-    assert len(tiles) == 2
-    assert (tiles.hr == (255, 0, 0)).all()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from srstudy.statistics import Estimate, bias_difference, colour_bias, estimate, main_effect, verdict
+from srstudy.statistics import Estimate, bias_difference, colour_bias, estimate, main_effect, mean_colour, verdict
 
 
 def test_the_interval_of_a_mean_is_that_of_normal_theory_for_many_values():
@@ -32,6 +32,11 @@ def test_the_seed_decides_the_interval():
     values = np.random.default_rng(0).normal(size=14)
     assert estimate(values, 1) == estimate(values, 1)
     assert estimate(values, 1) != estimate(values, 2)
+
+
+def test_sources_weigh_alike_in_a_mean_colour():
+    rows = pd.DataFrame({"source": ["x", "x", "x", "y"], "mean_a": [1, 2, 6, 11], "mean_b": [0, 3, 0, -3]})
+    assert mean_colour(rows) == (7, -1)
 
 
 def test_equal_values_leave_no_doubt():

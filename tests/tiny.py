@@ -1,8 +1,11 @@
-"""Recipes that train in milliseconds, and the settings to go with them."""
+"""Recipes that train in milliseconds, the settings to go with them, and sets of a few tiles."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from srstudy.settings import Content, Discriminator, Generator, Guards, LossWeights, Recipe, Training
+from srstudy.tiles import Tiles, writing_tiles
 
 RECIPES = {
     "srgan": Recipe(
@@ -32,3 +35,10 @@ SETTINGS = Training(
     precision="float32",
     guards=Guards(discriminator_won=0.99, discriminator_lost=0.3, patience=3, collapse=0.3, colour_shift=5.0),
 )
+
+
+def save_tiles(folder: Path, tiles: Tiles) -> None:
+    """Write a set that is in memory."""
+    with writing_tiles(folder, len(tiles), tiles.lr.shape[1]) as write:
+        for pair in zip(tiles.hr, tiles.lr):
+            write(*pair)

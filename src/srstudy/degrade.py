@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from scipy.sparse import csr_array
 
 SCALE = 4
 
@@ -38,14 +39,22 @@ def crop_to_multiple(hr: np.ndarray, scale: int = SCALE) -> np.ndarray:
 
 def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Rows first, then columns, rounded and clipped to 8 bits after each pass, as MATLAB does."""
-    rows = resize_matrix(image.shape[0], height)
-    columns = resize_matrix(image.shape[1], width)
-    tall = _to_uint8(np.tensordot(rows, image, axes=(1, 0)))
-    wide = np.tensordot(columns, tall, axes=(1, 1))  # [width, height, C]
-    return _to_uint8(np.moveaxis(wide, 0, 1))
+    tall = _resize_rows(image, height)
+    return _resize_rows(tall.swapaxes(0, 1), width).swapaxes(0, 1)
+
+
+def _resize_rows(image: np.ndarray, height: int) -> np.ndarray:
+    # Sparse, because of a row's weights few are not zero, and because a dense product starts threads of its own,
+    # which from several threads at once is many times slower.
+    values = _sparse_matrix(image.shape[0], height) @ image.reshape(image.shape[0], -1).astype(float)
+    return np.floor(values + 0.5).clip(0, 255).astype(np.uint8).reshape(height, *image.shape[1:])
 
 
 @lru_cache(maxsize=64)
+def _sparse_matrix(size_in: int, size_out: int) -> csr_array:
+    return csr_array(resize_matrix(size_in, size_out))
+
+
 def resize_matrix(size_in: int, size_out: int) -> np.ndarray:
     """Weights [size_out, size_in] of one pass; each row sums to 1.
 
@@ -68,7 +77,3 @@ def _cubic(x: np.ndarray) -> np.ndarray:
     near = (1.5 * x - 2.5) * x * x + 1.0
     far = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
     return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
-
-
-def _to_uint8(values: np.ndarray) -> np.ndarray:
-    return np.floor(values + 0.5).clip(0, 255).astype(np.uint8)

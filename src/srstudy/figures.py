@@ -19,6 +19,7 @@ from srstudy.degrade import SCALE
 from srstudy.files import replacing
 from srstudy.images import read_rgb
 from srstudy.metrics import MEASURES, RATES
+from srstudy.statistics import mean_colour
 
 HIGHLIGHT = "#d55e00"  # Okabe and Ito's vermilion and blue: distinct for colour-blind readers
 PLAIN = "#0072b2"
@@ -86,6 +87,35 @@ def colour_scatter(points: Mapping[str, pd.DataFrame], title: str) -> Figure:
     axis.set_xlabel("mean a* (green to red)")
     axis.set_ylabel("mean b* (blue to yellow)")
     axis.legend(fontsize=7)
+    return _titled(figure, title)
+
+
+def selection_panels(
+    selections: Mapping[str, pd.DataFrame], captions: Mapping[str, str], title: str, columns: int = 4
+) -> Figure:
+    """A panel per selection: its photographs in the a*b* plane, the others in grey, a cross at its mean colour.
+
+    `selections` maps name -> table with columns source, mean_a, mean_b; `captions` maps name -> text above. Of many
+    photographs every so manieth is drawn, about 1000.
+    """
+    rows = -(-len(selections) // columns)
+    columns = min(columns, len(selections))
+    size = 3.1 * columns, 2.9 * rows + 0.4
+    figure, axes = _subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
+    for axis in axes.flat[len(selections) :]:
+        axis.axis("off")
+    for axis, (name, chosen) in zip(axes.flat, selections.items()):
+        axis.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+        axis.axvline(0, color="0.8", linewidth=0.8, zorder=0)
+        for points, colour in ((pd.concat(selections.values()), "0.85"), (chosen, PLAIN)):
+            shown = points.iloc[:: max(1, len(points) // 1000)]
+            axis.scatter(shown.mean_a, shown.mean_b, s=12, color=colour, alpha=0.8, linewidth=0)
+        axis.scatter(*mean_colour(chosen), s=140, marker="+", linewidth=2.5, color=HIGHLIGHT)
+        axis.set_title(captions[name], fontsize=8)
+        axis.set_xlabel("mean a* (green to red)", fontsize=8)
+        axis.tick_params(labelsize=7.5)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("mean b* (blue to yellow)", fontsize=8)
     return _titled(figure, title)
 
 

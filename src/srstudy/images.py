@@ -33,6 +33,14 @@ def read_rgb(path: str | Path) -> np.ndarray:
         raise StudyError(f"{path}: damaged image ({error}); replace it or remove it.") from error
 
 
+def read_photo(root: Path, row: object) -> np.ndarray:
+    """The pixels that a row of the manifest describes, as `read_rgb` gives them; `root` is the project's folder.
+
+    Raises StudyError as `read_rgb` does. May be called from several threads.
+    """
+    return read_rgb(root / row.path)
+
+
 def write_png(path: str | Path, pixels: np.ndarray) -> None:
     """Write uint8 [H, W, 3] (or [H, W]) as PNG, whole or not at all."""
     with replacing(path) as temporary:

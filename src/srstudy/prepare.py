@@ -1,46 +1,73 @@
-"""From photographs to a training set: which photographs, where to cut, how to augment (paper IV-B, IV-D)."""
+"""From photographs to training sets: where to cut, how to augment (paper IV-B, IV-D)."""
 
 from __future__ import annotations
 
 import math
+import os
 import zlib
-from collections.abc import Iterator
-from functools import lru_cache
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
+from skimage.color import rgb2lab
 from tqdm import tqdm
 
+from srstudy.config import Study
 from srstudy.degrade import SCALE, downscale
 from srstudy.errors import StudyError
-from srstudy.images import read_rgb
-from srstudy.settings import Augmentation, Data, Selection, TileSet
-from srstudy.tiles import Tiles
+from srstudy.files import replacing, write_csv
+from srstudy.images import read_photo
+from srstudy.selections import selection_ids
+from srstudy.settings import Augmentation, Data, TileSet
+from srstudy.tiles import writing_tiles
 
 ATTEMPTS = 50  # places or transforms tried before giving up on a photograph
+BATCH = 256  # turns taken together: their tiles, 50 MB of 256 px, are in memory at once
 
 
-def select(train: pd.DataFrame, selection: Selection) -> pd.DataFrame:
-    """Rows of the manifest that a selection admits. Raises StudyError for an unknown column, or if none is left."""
-    rows = train
-    if selection.source is not None:
-        rows = rows[rows.source == selection.source]
-    if selection.highest is not None:
-        if selection.highest not in rows or not pd.api.types.is_numeric_dtype(rows[selection.highest]):
-            raise StudyError(f"selections: '{selection.highest}' is no numeric column of the manifest.")
-        keep = max(1, round(selection.share * len(rows)))
-        rows = rows.sort_values([selection.highest, "id"], ascending=[False, True]).head(keep)
-    if not len(rows):
-        raise StudyError(f"selections: no training photograph satisfies {selection}; loosen it.")
-    return rows.sort_values("id")
+@dataclass(frozen=True)
+class Cut:
+    """One tile: the id of its photograph, HR uint8 [S, S, 3], LR uint8 [S/4, S/4, 3]."""
+
+    id: str
+    hr: np.ndarray
+    lr: np.ndarray
+
+
+def prepare_sets(study: Study, selections: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Cut every set of the study into `data/prepared`, all or none, beside `selections.csv`: the ids of each selection.
+
+    Returns a row for each set: how many tiles, of how many photographs, their sides, the mean colour of the LR tiles.
+    Raises StudyError as `cut_set` does, or when the disk is full.
+    """
+    summary = []
+    with replacing(study.root / "data" / "prepared") as folder:
+        write_csv(folder / "selections.csv", selection_ids(selections))
+        for name, tile_set in study.sets.items():
+            rows, count = selections[tile_set.selection], study.images(name)
+            photographs, colours = set(), []
+            with writing_tiles(folder / name, count, tile_set.lr_size) as write:
+                for cut in cut_set(rows, tile_set, count, study.data, study.seed, study.root, study.largest_lr_size):
+                    write(cut.hr, cut.lr)
+                    photographs.add(cut.id)
+                    colours.append(rgb2lab(cut.lr).mean(axis=(0, 1)))
+            _, a, b = np.mean(colours, axis=0)
+            sides = {"LR px": tile_set.lr_size, "HR px": SCALE * tile_set.lr_size}
+            colour = {"mean a*": f"{a:.1f}", "mean b*": f"{b:.1f}"}
+            summary.append({"set": name, "tiles": count, "photographs": len(photographs), **sides, **colour})
+    return pd.DataFrame(summary)
 
 
 def cut_set(
     rows: pd.DataFrame, tile_set: TileSet, count: int, data: Data, seed: int, root: Path, largest: int
-) -> tuple[Tiles, list[str]]:
-    """Cut `count` tiles from the photographs in `rows`; return them with the photo id of each.
+) -> Iterator[Cut]:
+    """Cut `count` tiles from the photographs in `rows`, one after the other; a batch of them is in memory at a time.
 
     Photographs take turns over the sources, one tile a turn; tile number n of a photograph is cut around the same
     centre in every set, whatever its size (`largest` is the largest LR size of the study). So the smaller of two
@@ -49,23 +76,33 @@ def cut_set(
     Raises StudyError when every photograph is too flat.
     """
 
-    @lru_cache(maxsize=8)
-    def read(path: str) -> np.ndarray:
-        return read_rgb(root / path)
+    def cut_photo(turns: list[tuple[int, object, int]]) -> list[tuple[int, Cut]]:
+        """Place in the batch and tile of one photograph's turns, decoded once for all; flat ones left out."""
+        row = turns[0][1]
+        photo = read_photo(root, row)
+        tiles = {place: cut_tile(photo, row.id, n, tile_set, data, seed, SCALE * largest) for place, _, n in turns}
+        return [(place, Cut(row.id, hr, downscale(hr))) for place, hr in tiles.items() if hr is not None]
 
-    hr, ids = [], []
-    with tqdm(total=count, desc="cutting", unit="tile") as bar:
-        for row, number in _turns(rows, seed, count):
-            tile = cut_tile(read(row.path), row.id, number, tile_set, data, seed, SCALE * largest)
-            if tile is not None:
-                hr.append(tile)
-                ids.append(row.id)
-                bar.update()
-            if len(hr) == count:
-                break
-    if len(hr) < count:
-        raise StudyError(f"only {len(hr)} of {count} tiles are not flat; lower data.flat_std or add photographs.")
-    return Tiles(hr=np.stack(hr), lr=np.stack([downscale(tile) for tile in hr])), ids
+    turns, missing = _turns(rows, seed, count), count
+    description = f"{tile_set.selection}, {tile_set.lr_size} px"
+    # Threads, because they start at once, and decoding, NumPy and SciPy run side by side in them. Pillow's transform,
+    # most of the work of an augmented tile, does not; processes would pay from tens of thousands of such tiles on.
+    with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=count, desc=description, unit="tile") as bar:
+        while batch := list(islice(turns, min(missing, BATCH))):
+            by_photo = defaultdict(list)
+            for place, (row, number) in enumerate(batch):
+                by_photo[row.id].append((place, row, number))
+            found = {}
+            for cuts in pool.map(cut_photo, by_photo.values()):
+                found.update(cuts)
+                bar.update(len(cuts))
+            yield from (found[place] for place in sorted(found))
+            missing -= len(found)
+    if missing:
+        raise StudyError(
+            f"selections.{tile_set.selection}: only {count - missing} of {count} tiles are not flat; admit more "
+            "photographs or lower data.flat_std."
+        )
 
 
 def _turns(rows: pd.DataFrame, seed: int, count: int) -> Iterator[tuple[object, int]]:

@@ -28,11 +28,14 @@ class Data:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which training photographs a set may draw from; the conditions add up, none means all of them."""
+    """Which training photographs a set may draw from: the fields apply one after the other, none means all of them."""
 
     source: str | None = None  # only photographs of this source
+    where: str | None = None  # only those for which this is true of the manifest's columns, such as "contrast > 20"
     highest: str | None = None  # manifest column to rank by, greatest first...
     share: Share = 1.0  # ...of which this share is kept
+    per_source: Count | None = None  # at most so many of each source, drawn by the seed
+    grey_radius: Amount | None = None  # some are dropped, until the mean (a*, b*) is no farther than this from grey
 
 
 @dataclass(frozen=True)

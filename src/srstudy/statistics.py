@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 RESAMPLES = 10_000
+COLOUR = ["mean_a", "mean_b"]  # of a photograph, columns of the manifest
 LEVELS = (("5k", "10k"), ("32", "64"), ("plain", "augmented"))  # of the three factors of the grid
 
 
@@ -40,6 +41,11 @@ def estimate(values: np.ndarray, seed: int, statistic: Callable[[np.ndarray], np
     picks = np.random.default_rng([seed, 4]).integers(0, len(values), (RESAMPLES, len(values)))
     low, high = np.percentile(statistic(values[picks]), [2.5, 97.5])
     return Estimate(float(statistic(values[None])[0]), float(low), float(high))
+
+
+def mean_colour(rows: pd.DataFrame) -> tuple[float, float]:
+    """Mean (a*, b*) of photographs, in which their sources weigh alike, as in the sets that are cut from them."""
+    return tuple(rows.groupby("source")[COLOUR].mean().mean())
 
 
 def colour_bias(shifts: np.ndarray) -> np.ndarray:
