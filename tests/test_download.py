@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import importlib.metadata
 import io
@@ -311,7 +312,8 @@ def test_after_a_kill_it_goes_on(kaggle, target, archive, monkeypatch):
     part = target.with_name(".photos.zip.part")
     with subprocess.Popen([sys.executable, "-c", script, kaggle.address, str(target)]) as process:
         while process.poll() is None and not (part.exists() and part.stat().st_size):
-            pass
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.02)
         process.kill()
     assert process.returncode == (1 if sys.platform == "win32" else -signal.SIGKILL)
     have = part.stat().st_size
