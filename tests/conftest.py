@@ -139,7 +139,7 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]
         pytest.skip("needs Linux with user namespaces to mount a small disk")
 
     def run(script: str) -> str:
-        found = subprocess.run([*mounted, sys.executable, "-c", script], capture_output=True, text=True)
+        found = subprocess.run([*mounted, sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
         assert found.returncode == 0, found.stderr
         return found.stdout
 

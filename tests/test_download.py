@@ -300,7 +300,7 @@ def test_called_again_it_goes_on(kaggle, target, archive):
     assert kaggle.asked("store")[-1]["Range"] == f"bytes={6 * CHUNK}-"
 
 
-def test_after_a_kill_it_goes_on(kaggle, target, archive, monkeypatch):
+def test_after_a_kill_it_goes_on(kaggle, target, archive, root):
     kaggle.faults.append(Stall(6 * CHUNK))
     script = (
         "import pathlib, sys\n"
@@ -310,7 +310,7 @@ def test_after_a_kill_it_goes_on(kaggle, target, archive, monkeypatch):
         "download('photos', SOURCE, pathlib.Path(sys.argv[2]))\n"
     )
     part = target.with_name(".photos.zip.part")
-    with subprocess.Popen([sys.executable, "-c", script, kaggle.address, str(target)]) as process:
+    with subprocess.Popen([sys.executable, "-c", script, kaggle.address, str(target)], cwd=root) as process:
         while process.poll() is None and not (part.exists() and part.stat().st_size):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.02)

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from tqdm import tqdm
+
 from srstudy.errors import StudyError
 from srstudy.files import replacing
 
@@ -211,5 +213,8 @@ def _damage_named(what: str) -> Iterator[None]:
 
 
 def _write(target: str | Path, chunks: Iterator[bytes]) -> None:
-    with replacing(target) as temporary, temporary.open("wb") as file:
-        file.writelines(chunks)
+    bar = tqdm(desc=f"laying out {Path(target).name}", unit="B", unit_scale=True, mininterval=1, delay=2)
+    with bar, replacing(target) as temporary, temporary.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+            bar.update(len(chunk))

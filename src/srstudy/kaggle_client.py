@@ -32,12 +32,17 @@ def request_archive(name: str, source: Source, headers: dict[str, str]) -> Itera
     address.
     """
     # The client prints pages of advice, and that there is a newer version: none of it belongs into a notebook.
-    with contextlib.redirect_stdout(io.StringIO()), _log_in(name).build_kaggle_client() as kaggle:
+    quiet = contextlib.redirect_stdout(io.StringIO())
+    with quiet:
+        client = _log_in(name).build_kaggle_client()
+    with client as kaggle:
         session = kaggle.http_client()._session  # there is no public place for headers and time limits
         session.headers.update(headers)
         session.stream = True
         session.send = partial(session.send, timeout=TIMEOUT)
-        with _ask(kaggle, source) as response:
+        with quiet:
+            response = _ask(kaggle, source)
+        with response:
             yield response
 
 
