@@ -198,13 +198,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, fault: Refuse) -> None:
         headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
-        self._json(fault.status, {"code": fault.status, "message": "refused"}, headers)
+        if fault.at == "store":  # it is of another make
+            self._send(fault.status, "application/xml", b"<Error><Code>Refused</Code></Error>", headers)
+        else:
+            self._json(fault.status, {"code": fault.status, "message": "refused"}, headers)
 
     def _json(self, status: int, value: object, headers: dict[str, str] | None = None) -> None:
-        body = json.dumps(value).encode()
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **(headers or {})}
+        self._send(status, "application/json", json.dumps(value).encode(), headers or {})
+
+    def _send(self, status: int, kind: str, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
-        for name, text in headers.items():
+        for name, text in {"Content-Type": kind, "Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, text)
         self.end_headers()
         self.wfile.write(body)

@@ -259,7 +259,9 @@ def test_a_service_that_is_away_is_given_up(kaggle, target):
 # Interruptions
 
 
-def test_a_cut_connection_goes_on_where_it_stopped(kaggle, target, archive):
+@pytest.mark.parametrize("verbose", ["false", "true"])  # then the client would read all of it first, to print it
+def test_a_cut_connection_goes_on_where_it_stopped(kaggle, target, archive, monkeypatch, verbose):
+    monkeypatch.setenv("VERBOSE", verbose)
     kaggle.faults.extend([Cut(5 * CHUNK), Cut(2 * CHUNK)])
     download("photos", SOURCE, target, waits := Waits())
     assert target.read_bytes() == archive

@@ -91,7 +91,8 @@ def _log_in(name: str) -> Any:
         from kaggle.api.kaggle_api_extended import KaggleApi  # logs in while it is imported
 
         api = KaggleApi()
-        api.args = [option for option in api.args if option == "--local"]  # "--verbose" would print tokens
+        # "--verbose", which VERBOSE=true in the environment brings, prints tokens and holds whole archives in memory
+        api.args = [option for option in api.args if option == "--local"]
         api.authenticate()
         return api
     except requests.RequestException:
