@@ -82,7 +82,7 @@ def trouble(error: requests.RequestException) -> str:
     """What went wrong, in words that hold no address."""
     if error.response is not None:
         return f"Kaggle answers {error.response.status_code}"
-    return "no answer" if isinstance(error, requests.Timeout) else "the connection was cut"
+    return f"the connection failed: {type(error).__name__}"
 
 
 def _log_in(name: str) -> Any:
