@@ -31,7 +31,7 @@ def request_archive(name: str, source: Source, headers: dict[str, str]) -> Itera
     Raises StudyError when there are no credentials, and requests.RequestException, whose text may hold a signed
     address.
     """
-    # The client prints pages of advice, and that there is a newer version: none of it belongs into a notebook.
+    # The client prints pages of advice, and that there is a newer version: none of it belongs in a notebook.
     quiet = contextlib.redirect_stdout(io.StringIO())
     with quiet:
         client = _log_in(name).build_kaggle_client()
