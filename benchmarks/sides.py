@@ -283,10 +283,10 @@ def ours_prepare(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
     from srstudy.manifest import scan, usable
     from srstudy.prepare import cut_set
     from srstudy.settings import TileSet
-    from srstudy.sources import list_photos
+    from srstudy.sources import sample_photos
 
     study = load_study("sample")
-    rows = usable(scan(list_photos(study), study.root, lr_side), "train")
+    rows = usable(scan(sample_photos(study.root), study.root, lr_side), "train")
     tiles = TileSet("curated", "5k", lr_side, augment=True)
     return timed(lambda: list(cut_set(rows, tiles, batch, study.data, study.seed, study.root, lr_side)), rounds)
 

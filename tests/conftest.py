@@ -5,15 +5,20 @@ from __future__ import annotations
 import copy
 import csv
 import os
-from collections.abc import Callable
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from kagglesdk import kaggle_env
 from PIL import Image
 from tests.apart import Apart
+from tests.kaggle_service import KEY, USERNAME, KaggleService, point_client_to
 from tests.tiny import save_tiles
 
 from srstudy.config import Study, load_study
@@ -124,3 +129,46 @@ def save_image(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return save
+
+
+@pytest.fixture(scope="session")
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """A function (script) -> its output; it runs with a disk of 256 KiB, which nobody else sees, as its argument."""
+    folder = tmp_path_factory.mktemp("disk")
+    mounted = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=256k none "$0" && exec "$@" "$0"', str(folder)]
+    if shutil.which("unshare") is None or subprocess.run([*mounted, "true"], capture_output=True).returncode:
+        pytest.skip("needs Linux with user namespaces to mount a small disk")
+
+    def run(script: str) -> str:
+        found = subprocess.run([*mounted, sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+        assert found.returncode == 0, found.stderr
+        return found.stdout
+
+    return run
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home folder, and an environment that knows nothing of Kaggle."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in [name for name in os.environ if name.startswith("KAGGLE_")]:
+        monkeypatch.delenv(name)
+    for name in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(home))
+    return home
+
+
+@pytest.fixture
+def kaggle_service(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KaggleService]:
+    """A stand-in for Kaggle to which the client speaks, newly imported, with a key that is right."""
+    monkeypatch.setenv("KAGGLE_USERNAME", USERNAME)
+    monkeypatch.setenv("KAGGLE_KEY", KEY)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "kaggle"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(kaggle_env, "_env_to_endpoint", dict(kaggle_env._env_to_endpoint))
+    service = KaggleService()
+    service.start()
+    point_client_to(service.address)
+    yield service
+    service.stop()

@@ -294,7 +294,6 @@ def test_elsewhere_the_missing_root_is_said_in_a_sentence(tmp_path):
         ("recipes.srgan.learning_rate", float("nan"), r"learning_rate: expected a "),
         ("recipes.srgan.schedule", "cosin", r"'cosin' is unknown, did you mean 'cosine'"),
         ("recipes.srgan.content.network", "vgg18", r"'vgg18' is unknown, did you mean 'vgg19'"),
-        ("profiles.paper.photos", "row", r"profiles\.paper\.photos: 'row' is unknown, did you mean 'raw'"),
         ("profiles.sample.recipes.srgan.batchsize", 2, r"profiles\.sample\.recipes\.srgan: unknown key 'batchsize'"),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -154,22 +153,6 @@ except StudyError as error:
     print(error)
 print(path.read_text(), [entry.name for entry in path.parent.iterdir()])
 """
-
-
-@pytest.fixture(scope="module")
-def small_disk(tmp_path_factory):
-    """A function (script) -> its output; it runs with a disk of 256 KiB, which nobody else sees, as its argument."""
-    folder = tmp_path_factory.mktemp("disk")
-    mounted = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=256k none "$0" && exec "$@" "$0"', str(folder)]
-    if shutil.which("unshare") is None or subprocess.run([*mounted, "true"], capture_output=True).returncode:
-        pytest.skip("needs Linux with user namespaces to mount a small disk")
-
-    def run(script: str) -> str:
-        found = subprocess.run([*mounted, sys.executable, "-c", script], capture_output=True, text=True)
-        assert found.returncode == 0, found.stderr
-        return found.stdout
-
-    return run
 
 
 @pytest.mark.parametrize("writer", WRITERS)

@@ -26,8 +26,9 @@ from srstudy.settings import Augmentation, Data, TileSet
 from srstudy.tiles import Tiles
 
 PAPER_LIMITS = Augmentation(rotation=15, shear=8, translation=0.1)
-DATA = Data(flat_std=8, augmentation=PAPER_LIMITS)
-ANY = Data(flat_std=0, augmentation=PAPER_LIMITS)  # no place is too flat, so every photograph is cut at the same one
+DATA = Data(sources={}, flat_std=8, augmentation=PAPER_LIMITS)
+# No place is too flat, so every photograph is cut at the same one.
+ANY = Data(sources={}, flat_std=0, augmentation=PAPER_LIMITS)
 
 
 def tile_set(lr_size: int, augment: bool = False) -> TileSet:
@@ -253,7 +254,7 @@ def test_a_killed_preparation_leaves_nothing_half_written_and_can_be_run_again(s
 
 
 def test_augmentation_within_zero_limits_changes_no_pixel(photo):
-    none = Data(flat_std=8, augmentation=Augmentation(rotation=0, shear=0, translation=0))
+    none = Data(sources={}, flat_std=8, augmentation=Augmentation(rotation=0, shear=0, translation=0))
     for number in range(8):
         plain, augmented = (cut_tile(photo, "a", number, kind, none, 1, 128) for kind in (PLAIN, AUGMENTED))
         assert np.array_equal(plain, augmented)
@@ -261,7 +262,7 @@ def test_augmentation_within_zero_limits_changes_no_pixel(photo):
 
 def test_augmentation_leaves_no_empty_corner():
     bright = np.random.default_rng(0).integers(200, 256, (80, 90, 3), np.uint8)  # little larger than its tile of 64
-    wild = Data(flat_std=0, augmentation=Augmentation(rotation=45, shear=30, translation=0.5))
+    wild = Data(sources={}, flat_std=0, augmentation=Augmentation(rotation=45, shear=30, translation=0.5))
     tiles = np.stack([cut_tile(bright, "a", number, AUGMENTED, wild, 1, 64) for number in range(40)])
     assert tiles.min() > 150  # the kernel overshoots a little; an empty corner would be 0
     plain = np.stack([cut_tile(bright, "a", number, PLAIN, wild, 1, 64) for number in range(40)])

@@ -1,19 +1,26 @@
-"""The committed sample is whole, licensed and split by photograph; downloaded sets are found, or asked for."""
+"""The committed sample is whole, licensed and split by photograph; every source is found where it is, or downloaded."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
+import os
 import re
 import shutil
+import zipfile
+from fnmatch import fnmatchcase
+from pathlib import Path
 
-import numpy as np
 import pytest
+import yaml
 from PIL import Image
+from tests.layouts import LAYOUTS, layout_folder, layout_zip
 
+from srstudy.archives import open_archive
 from srstudy.config import load_study
 from srstudy.errors import StudyError
-from srstudy.sources import PAPER_SOURCES, SPLITS, list_photos, paper_table, raw_photos, sample_photos
+from srstudy.sources import SPLITS, locate, paper_table, photo_table, sample_photos
 
 
 def test_the_sample_has_at_least_40_photographs_in_at_most_15_mb(root, sources):
@@ -97,95 +104,243 @@ def test_a_missing_sample_is_said_with_the_way_out(tmp_path):
 
 def test_an_empty_list_of_the_sample_is_refused(tmp_path):
     (tmp_path / "data" / "sample").mkdir(parents=True)
-    (tmp_path / "data" / "sample" / "SOURCES.csv").write_text("file,split\nclip.avi,clip\n")
+    columns = "file,split,source,content,title,author,licence"
+    (tmp_path / "data" / "sample" / "SOURCES.csv").write_text(
+        f"{columns}\nclip.avi,clip,opencv,clip,A clip,me,CC0-1.0\n"
+    )
     with pytest.raises(StudyError, match=r"SOURCES\.csv: lists no photographs"):
         sample_photos(tmp_path)
 
 
-def make_raw(root, count=3):
-    """The paper's five data sets in small: `count` images each, in subfolders as Kaggle unpacks them."""
-    for source, number in itertools.product(PAPER_SOURCES, range(count)):
-        path = root / "data" / "raw" / source.folder / "part" / f"im{number}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((2, 2, 3), number, np.uint8)).save(path)
+# Where a source is found
 
 
-@pytest.mark.parametrize("absent", [source.folder for source in PAPER_SOURCES])
-def test_a_set_not_downloaded_is_named_with_its_kaggle_command(tmp_path, absent):
-    make_raw(tmp_path)
-    for path in (tmp_path / "data" / "raw" / absent / "part").iterdir():
-        path.unlink()
-    (slug,) = (source.kaggle for source in PAPER_SOURCES if source.folder == absent)
-    command = f"`kaggle datasets download {slug} --unzip -p data/raw/{absent}`"
-    with pytest.raises(StudyError, match=f"data/raw/{absent}: not downloaded yet") as caught:
-        raw_photos(tmp_path)
-    assert command in str(caught.value)
+def found(study, name, mount=Path("/nowhere")):
+    """Where a source is, and the images in it by the source's pattern."""
+    path = locate(study, name, mount)
+    with open_archive(path) as archive:
+        names = [member.name for member in archive.members()]
+    return path, [name_ for name_ in names if fnmatchcase(name_, study.data.sources[name].images)]
 
 
-def test_the_paper_profile_without_downloads_says_so(tiny_study):
-    with pytest.raises(StudyError, match="not downloaded yet"):
-        list_photos(tiny_study.load("paper"))
+@pytest.fixture
+def raw(tiny_study):
+    """The folder `data/raw` of a study's copy."""
+    folder = tiny_study.root / "data" / "raw"
+    folder.mkdir(parents=True)
+    return folder
 
 
-def test_raw_photographs_are_found_in_subfolders(tmp_path):
-    make_raw(tmp_path)
-    photos = raw_photos(tmp_path)
-    assert len(photos) == 15
-    assert {photo.source for photo in photos} == {source.folder for source in PAPER_SOURCES}
-    assert all((tmp_path / photo.path).is_file() for photo in photos)
-    assert any(photo.id.startswith("mirflickr--part--im0") for photo in photos)
-    assert not any("/" in photo.id for photo in photos)  # SR images are named by it
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_the_zip_in_data_raw_is_read_as_it_is(tiny_study, raw, name):
+    (raw / f"{name}.zip").write_bytes(layout_zip(name))
+    path, images = found(tiny_study.load(), name)
+    assert path == raw / f"{name}.zip"
+    assert images == sorted(LAYOUTS[name][1])
 
 
-def test_other_files_and_folders_are_no_photographs(tmp_path):
-    make_raw(tmp_path)
-    folder = tmp_path / "data" / "raw" / "ffhq"
-    (folder / "readme.txt").write_text("not a photograph")
-    (folder / "set.png").mkdir()
-    assert len(raw_photos(tmp_path)) == 15
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_folder_in_data_raw_is_read_where_it_is(tiny_study, raw, name):
+    layout_folder(name, raw / name)
+    path, images = found(tiny_study.load(), name)
+    assert path == raw / name
+    assert images == sorted(LAYOUTS[name][1])
 
 
-def test_two_photographs_that_differ_in_their_ending_only_keep_apart(tmp_path):
-    make_raw(tmp_path)
-    Image.new("RGB", (2, 2)).save(tmp_path / "data" / "raw" / "ffhq" / "part" / "im0.png")
-    ids = [photo.id for photo in raw_photos(tmp_path)]
-    assert len(set(ids)) == len(ids) == 16
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("new", [False, True])
+def test_a_data_set_attached_on_kaggle_is_read_where_it_is(tiny_study, tmp_path, name, new):
+    study = tiny_study.load()
+    owner, slug = study.data.sources[name].kaggle.split("/")
+    place = tmp_path / "input" / "datasets" / owner / slug if new else tmp_path / "input" / slug
+    layout_folder(name, place)
+    path, images = found(study, name, tmp_path / "input")
+    assert path == place
+    assert images == sorted(LAYOUTS[name][1])
 
 
-def test_adding_files_moves_no_photograph_into_another_split(tmp_path):
-    make_raw(tmp_path, 20)
-    before = {photo.id: photo.split for photo in raw_photos(tmp_path)}
-    make_raw(tmp_path, 40)
-    after = {photo.id: photo.split for photo in raw_photos(tmp_path)}
-    assert len(after) == 2 * len(before)
-    assert before == {id: after[id] for id in before}
+@pytest.mark.parametrize("place", ["competitions/faces", "faces"])
+def test_a_competition_attached_on_kaggle_is_read_where_it_is(tiny_study, tmp_path, place):
+    tiny_study.set("data.sources.ffhq.kaggle", "competitions/faces")
+    layout_folder("ffhq", tmp_path / "input" / place)
+    assert found(tiny_study.load(), "ffhq", tmp_path / "input")[0] == tmp_path / "input" / place
 
 
-def test_about_1_in_50_raw_photographs_is_held_out_for_each_purpose(tmp_path):
-    folder = tmp_path / "data" / "raw"
-    for source in PAPER_SOURCES:
-        (folder / source.folder).mkdir(parents=True)
-        for number in range(400):
-            (folder / source.folder / f"{number}.jpg").touch()
-    splits = [photo.split for photo in raw_photos(tmp_path)]
-    assert len(splits) == 2000
-    for split in ("validation", "test"):
-        # 40 expected; binomial: 4 standard deviations are 25
-        assert 15 <= splits.count(split) <= 65
+def test_of_two_attached_sets_of_one_name_the_owner_s_is_taken(tiny_study, tmp_path):
+    study = tiny_study.load()
+    owner, slug = study.data.sources["intel"].kaggle.split("/")
+    for place in (slug, f"datasets/somebody/{slug}", f"datasets/{owner}/{slug}"):
+        layout_folder("intel", tmp_path / "input" / place)
+    assert locate(study, "intel", tmp_path / "input") == tmp_path / "input" / "datasets" / owner / slug
 
 
-def test_an_unknown_kind_of_photographs_is_refused(tiny_study):
-    tiny_study.set("profiles.sample.photos", "holiday")
-    with pytest.raises(StudyError, match=r"profiles\.sample\.photos: 'holiday' is unknown; known: sample, raw"):
-        list_photos(tiny_study.load())
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_path_takes_the_place_of_everything_else(tiny_study, raw, tmp_path, kind, absolute):
+    (raw / "ffhq.zip").write_bytes(layout_zip("ffhq"))
+    layout_folder("ffhq", tmp_path / "input" / "flickrfaceshq-dataset-nvidia-resized-256px")
+    own = layout_folder("ffhq", tiny_study.root / "own")
+    if kind == "zip":
+        own = tiny_study.root / "own.zip"
+        own.write_bytes(layout_zip("ffhq"))
+    if kind == "tar":
+        own = Path(shutil.make_archive(own, "tar", own))
+    tiny_study.set("data.sources.ffhq.path", str(own if absolute else own.relative_to(tiny_study.root)))
+    path, images = found(tiny_study.load(), "ffhq", tmp_path / "input")
+    assert path == own
+    assert images == sorted(LAYOUTS["ffhq"][1])
 
 
-def test_short_profiles_use_the_sample(root):
-    assert list_photos(load_study("smoke", root)) == sample_photos(root)
+def test_a_path_in_the_home_folder_may_begin_with_a_tilde(tiny_study, home):
+    layout_folder("ffhq", home / "faces")
+    tiny_study.set("data.sources.ffhq.path", "~/faces")
+    assert found(tiny_study.load(), "ffhq")[0] == home / "faces"
 
 
-def test_table_1_has_the_paper_s_five_data_sets():
-    table = paper_table()
+def test_a_path_that_is_not_there_is_named_and_nothing_is_downloaded(tiny_study):
+    tiny_study.set("data.sources.ffhq.path", "faces")
+    with pytest.raises(
+        StudyError, match=r"data\.sources\.ffhq\.path: there is no '.*faces'; correct it, or set it to nu"
+    ):
+        locate(tiny_study.load(), "ffhq")
+
+
+def test_an_unknown_source_is_named_with_the_nearest(tiny_study):
+    with pytest.raises(StudyError, match=r"data\.sources: 'mirflikr' is unknown, did you mean 'mirflickr'"):
+        locate(tiny_study.load(), "mirflikr")
+
+
+def test_what_is_attached_goes_before_what_lies_in_data_raw(tiny_study, raw, tmp_path):
+    (raw / "intel.zip").write_bytes(layout_zip("intel"))
+    place = layout_folder("intel", tmp_path / "input" / "intel-image-classification")
+    assert locate(tiny_study.load(), "intel", tmp_path / "input") == place
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_what_is_nowhere_is_downloaded_once(tiny_study, kaggle_service, name):
+    study = tiny_study.load()
+    kaggle_service.archives[study.data.sources[name].kaggle] = layout_zip(name)
+    (study.root / "data" / "raw" / name).mkdir(parents=True)  # an empty folder is no source
+    for _ in range(2):
+        path, images = found(study, name)
+        assert path == study.root / "data" / "raw" / f"{name}.zip"
+        assert images == sorted(LAYOUTS[name][1])
+    assert len(kaggle_service.asked("store")) == 1
+
+
+def test_without_credentials_the_source_is_named(tiny_study, home):
+    with pytest.raises(StudyError, match=r"^data\.sources\.imagenet: no valid Kaggle credentials found"):
+        locate(tiny_study.load(), "imagenet")
+
+
+@pytest.mark.parametrize(("key", "value"), [("kaggle", "somebody/faces"), ("version", 4)])
+def test_a_download_of_another_data_set_is_not_taken_for_this_one(tiny_study, kaggle_service, key, value):
+    study = tiny_study.load()
+    kaggle_service.archives[study.data.sources["ffhq"].kaggle] = layout_zip("ffhq")
+    locate(study, "ffhq")
+    tiny_study.set(f"data.sources.ffhq.{key}", value)
+    with pytest.raises(
+        StudyError, match=r"ffhq\.zip: is a copy of xhlulu/\S+, which is not what data\.sources\.ffhq asks"
+    ):
+        locate(tiny_study.load(), "ffhq")
+
+
+# Archives that must be laid out first
+
+
+@pytest.mark.parametrize("ending", ["gztar", "bztar", "xztar"])
+def test_a_compressed_tar_is_laid_out_once(tiny_study, raw, tmp_path, ending):
+    packed = Path(shutil.make_archive(raw / "ffhq", ending, layout_folder("ffhq", tmp_path / "faces")))
+    path, images = found(tiny_study.load(), "ffhq")
+    assert path == raw / "unpacked" / "ffhq.tar"
+    assert images == sorted(LAYOUTS["ffhq"][1])
+    packed.write_bytes(b"another")  # it would be noticed if it were read again ...
+    os.utime(packed, (path.stat().st_mtime, path.stat().st_mtime))
+    assert found(tiny_study.load(), "ffhq") == (path, images)
+    os.utime(packed, (1, 1))  # ... as it is when its time says that it is another one
+    with pytest.raises(StudyError, match="damaged"):
+        locate(tiny_study.load(), "ffhq")
+
+
+def pack(path, name, content):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(name, content)
+
+
+def tar_gz(source, folder):
+    """The set as the bytes of a .tar.gz."""
+    return Path(shutil.make_archive(folder / "packed", "gztar", layout_folder(source, folder / "set"))).read_bytes()
+
+
+@pytest.mark.parametrize("inner", ["train.zip", "all/train.tar.gz"])
+@pytest.mark.parametrize("outer", ["folder", "zip"])
+def test_an_archive_inside_the_archive_is_found(tiny_study, raw, tmp_path, inner, outer):
+    content = layout_zip("ffhq") if inner.endswith(".zip") else tar_gz("ffhq", tmp_path)
+    if outer == "zip":
+        pack(raw / "ffhq.zip", inner, content)
+    else:
+        (raw / "ffhq" / inner).parent.mkdir(parents=True)
+        (raw / "ffhq" / inner).write_bytes(content)
+    tiny_study.set("data.sources.ffhq.inner", inner)
+    study = tiny_study.load()
+    path, images = found(study, "ffhq")
+    assert images == sorted(LAYOUTS["ffhq"][1])
+    assert path.parent == (raw / "ffhq" if (outer, inner) == ("folder", "train.zip") else raw / "unpacked")
+    made = path.stat()
+    assert found(study, "ffhq") == (path, images)
+    assert path.stat() == made
+
+
+@pytest.mark.parametrize("name", ["../outside.jpg", "/outside.jpg"])
+def test_an_inner_archive_that_means_harm_writes_nothing_outside(tiny_study, raw, name):
+    content = io.BytesIO()
+    pack(content, name, b"x")
+    pack(raw / "ffhq.zip", "train.zip", content.getvalue())
+    tiny_study.set("data.sources.ffhq.inner", "train.zip")
+    with pytest.raises(StudyError, match="do not use this archive"):
+        found(tiny_study.load(), "ffhq")
+    assert sorted(path.name for path in tiny_study.root.rglob("*") if path.is_file()) == [
+        "ffhq-train.zip", "ffhq.zip", "params.yaml",
+    ]  # fmt: skip
+
+
+def test_an_inner_archive_that_is_not_there_is_named(tiny_study, raw):
+    (raw / "ffhq.zip").write_bytes(layout_zip("ffhq"))
+    tiny_study.set("data.sources.ffhq.inner", "train.zip")
+    with pytest.raises(StudyError, match=r"ffhq\.zip: holds no file 'train\.zip'"):
+        locate(tiny_study.load(), "ffhq")
+
+
+# The registry
+
+
+def test_the_sample_is_a_source_like_the_others(root, study):
+    path, images = found(study, "sample")
+    assert path == root / "data" / "sample" / "photos"
+    assert [Path(name).stem for name in images] == [photo.id for photo in sample_photos(root)]
+
+
+def test_short_profiles_use_the_sample_and_the_paper_s_its_five_sets(root):
+    assert load_study("smoke", root).profile.sources == load_study("sample", root).profile.sources == ("sample",)
+    assert set(load_study("paper", root).profile.sources) == set(LAYOUTS)
+
+
+def test_the_table_of_a_source_tells_of_each_photograph(root, study):
+    table = photo_table(study, "sample")
+    assert list(table.values()) == sample_photos(root)
+    assert table["astronaut"].split in SPLITS
+    assert photo_table(study, "ffhq") == {}
+
+
+def test_a_table_without_a_column_is_refused(tiny_study):
+    (tiny_study.root / "own.csv").write_text("file,split,source,title,author,licence\na.jpg,train,own,A,me,CC0-1.0\n")
+    tiny_study.set("data.sources.ffhq.table", "own.csv")
+    with pytest.raises(StudyError, match=r"own\.csv: the column 'content' is missing"):
+        photo_table(tiny_study.load(), "ffhq")
+
+
+def test_table_1_has_the_paper_s_five_data_sets(study):
+    table = paper_table(study)
     assert list(table["data set"]) == [
         "MirFlickr 25k",
         "Human Detection Dataset",
@@ -193,22 +348,47 @@ def test_table_1_has_the_paper_s_five_data_sets():
         "ImageNet",
         "Intel Images",
     ]
+    assert list(table.columns) == ["data set", "description", "images", "attributes", "use", "on Kaggle"]
+    assert list(table.images) == ["~25,000", "varies", "~70,000", "~14,000,000", "~25,000"]
     assert table["on Kaggle"].str.fullmatch(r"[\w-]+/[\w-]+").all()
 
 
-@pytest.mark.parametrize("profile", ["sample", "paper"])
-def test_a_selection_from_a_source_that_is_not_there_is_named_at_once(tiny_study, root, profile):
-    shutil.copytree(root / "data" / "sample", tiny_study.root / "data" / "sample")
-    tiny_study.set(f"profiles.{profile}.selections.mirflickr.source", "mirflikr")
-    with pytest.raises(StudyError, match=rf"profiles\.{profile}\.selections\.mirflickr\.source: 'mirflikr' is unknown"):
-        list_photos(tiny_study.load(profile))
+def test_every_source_says_its_terms_and_size(study):
+    for name, source in study.data.sources.items():
+        assert source.licence.endswith("."), name
+        assert source.native, name
 
 
-@pytest.mark.parametrize("profile", ["smoke", "sample", "paper"])
-def test_every_selection_of_every_profile_has_its_source(tiny_study, root, profile):
-    shutil.copytree(root / "data" / "sample", tiny_study.root / "data" / "sample")
-    if profile == "paper":
-        with pytest.raises(StudyError, match="not downloaded yet"):
-            list_photos(tiny_study.load(profile))
-    else:
-        assert list_photos(tiny_study.load(profile))
+def test_the_registry_names_no_host(root):
+    sources = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))["data"]["sources"]
+    assert not re.search(r"://|www\.|\.(com|org|edu)\b", str(sources))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("data.sources.ffhq.kaggle", "ffhq", r"data\.sources\.ffhq\.kaggle: expected OWNER/NAME, found 'ffhq'"),
+        ("data.sources.ffhq.kaggle", "a/b/3", r"expected OWNER/NAME, found 'a/b/3'"),
+        ("data.sources.ffhq.kaggle", None, r"data\.sources\.ffhq: has neither `kaggle` nor `path`; give one"),
+        ("data.sources.ffhq.version", 0, r"data\.sources\.ffhq\.version: expected a number above 0"),
+        ("data.sources.ffhq.slug", "a/b", r"data\.sources\.ffhq: unknown key 'slug'"),
+        (
+            "profiles.sample.sources",
+            ["smaple"],
+            r"profiles\.sample\.sources: 'smaple' is unknown, did you mean 'sample'",
+        ),
+        ("profiles.sample.sources", [], r"profiles\.sample\.sources: names none; known: mirflickr, "),
+        ("profiles.sample.sources", "sample", r"profiles\.sample\.sources: expected a list, found 'sample'"),
+        ("profiles.sample.sources", [3], r"profiles\.sample\.sources\[0\]: expected str, found 3"),
+    ],
+)
+def test_a_mistake_in_the_registry_is_found_while_loading(tiny_study, key, value, message):
+    tiny_study.set(key, value)
+    with pytest.raises(StudyError, match=message):
+        tiny_study.load()
+
+
+def test_a_source_s_name_is_fit_for_files_and_ids(tiny_study):
+    tiny_study.set("data.sources.my--set/2", {**tiny_study.params["data"]["sources"]["ffhq"]})
+    with pytest.raises(StudyError, match="the name 'my--set/2' may have letters, digits and _ only"):
+        tiny_study.load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -190,6 +191,7 @@ def _recipe(full: dict[str, Any], override: dict[str, Any], where: str, override
 
 def _check_names(study: Study) -> None:
     """Every name that a section refers to must exist: found now, not after an hour of training."""
+    _check_sources(study)
     for key in study.profile.recipes:
         pick(study.recipes, key, f"profiles.{study.profile_name}.recipes")
     for key in (*study.variants, *study.on_sample):
@@ -214,6 +216,22 @@ def _check_names(study: Study) -> None:
                 f"variants.{name}.snapshot: comes after its last epoch; choose at most {variant.epochs:g}."
             )
         _check_warm_start(study, study.recipe(name), f"recipes.{variant.recipe}")
+
+
+def _check_sources(study: Study) -> None:
+    """Sources name files and ids, so their names are plain; each needs a place, and the profile one source at least."""
+    for name, source in study.data.sources.items():
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+            raise StudyError(f"data.sources: the name '{name}' may have letters, digits and _ only; rename it.")
+        if source.kaggle is None and source.path is None:
+            raise StudyError(f"data.sources.{name}: has neither `kaggle` nor `path`; give one of them.")
+        if source.kaggle is not None and not re.fullmatch(r"[\w-]+/[\w-]+", source.kaggle):
+            raise StudyError(f"data.sources.{name}.kaggle: expected OWNER/NAME, found '{source.kaggle}'.")
+    where = f"profiles.{study.profile_name}.sources"
+    if not study.profile.sources:
+        raise StudyError(f"{where}: names none; known: {', '.join(study.data.sources)}.")
+    for name in study.profile.sources:
+        pick(study.data.sources, name, where)
 
 
 def _check_warm_start(study: Study, recipe: Recipe, where: str) -> None:

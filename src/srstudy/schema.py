@@ -39,7 +39,8 @@ def check_keys(value: Any, known: set[str], required: set[str], where: str) -> N
 def build(kind: Any, value: Any, where: str) -> Any:
     """Make `value`, as read from YAML, into the annotated type `kind`; `where` is its place in the file.
 
-    Knows dataclasses, `X | None`, dict[str, X], Literal, `Count`, `Amount`, `Share`, Any and plain types.
+    Knows dataclasses, `X | None`, dict[str, X], tuple[X, ...], Literal, `Count`, `Amount`, `Share`, Any and plain
+    types.
     Raises StudyError if the value does not fit.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -51,6 +52,10 @@ def build(kind: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise StudyError(f"{where}: expected keys and values, found {value!r}.")
         return {str(key): build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise StudyError(f"{where}: expected a list, found {value!r}.")
+        return tuple(build(arguments[0], item, f"{where}[{place}]") for place, item in enumerate(value))
     if origin is typing.Literal:
         pick(dict.fromkeys(arguments), value, where) if isinstance(value, str) else _check_scalar(str, value, where)
         return value

@@ -19,9 +19,43 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class Data:
-    """How HR crops are chosen. `flat_std`: least standard deviation of luma in 8-bit levels."""
+class PaperRow:
+    """What the paper's Table 1 says of a data set."""
 
+    description: str
+    images: str
+    attributes: str
+    use: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A set of photographs: where to get it, what is in it, and on what terms. See `sources.locate`.
+
+    `images` is a pattern for their names inside the archive, in which `*` stands for folders too; `table` is a CSV with
+    the columns file, split, source, content, title, author and licence.
+    """
+
+    title: str
+    licence: str
+    images: str
+    native: str  # size of its images, in words
+    kaggle: str | None = None  # OWNER/NAME, or competitions/NAME
+    version: Count | None = None  # none: the newest
+    path: str | None = None  # a folder or archive that takes the place of the download
+    inner: str | None = None  # the archive inside the archive that holds the images, if there is one
+    table: str | None = None
+    paper: PaperRow | None = None
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where photographs come from and how HR crops are chosen.
+
+    `flat_std`: least standard deviation of luma in 8-bit levels.
+    """
+
+    sources: dict[str, Source]
     flat_std: float
     augmentation: Augmentation
 
@@ -153,9 +187,11 @@ class Ablation:
 
 @dataclass(frozen=True)
 class Profile:
-    """One size of the whole study. `recipes` overrides single values of the full-size recipes."""
+    """One size of the whole study. `sources` are names under `data.sources`; `recipes` overrides single values of the
+    full-size recipes.
+    """
 
-    photos: Literal["sample", "raw"]
+    sources: tuple[str, ...]
     images: dict[str, Count]
     epoch_scale: Amount
     selections: dict[str, Selection]

@@ -1,53 +1,36 @@
-"""Where photographs come from: the committed sample, or the paper's five data sets (paper Table 1)."""
+"""Where photographs come from: the sources of `params.yaml` (paper Table 1), found or downloaded."""
 
 from __future__ import annotations
 
 import csv
-import zlib
+import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from srstudy import archives
 from srstudy.config import Study
+from srstudy.download import download, origin_of
 from srstudy.errors import StudyError
-from srstudy.images import EXTENSIONS
 from srstudy.schema import pick
+from srstudy.settings import Source
 
 SPLITS = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class PaperSource:
-    """A row of the paper's Table 1, and the folder under `data/raw` where its photographs are expected."""
-
-    name: str
-    folder: str
-    description: str
-    paper_count: str
-    attributes: str
-    use: str
-    kaggle: str
-
-
-PAPER_SOURCES = (
-    PaperSource("MirFlickr 25k", "mirflickr", "Flickr photographs of various scenes and objects", "~25,000",
-                "scenes, objects", "scene classification, tagging", "paulrohan2020/mirflickr25k"),
-    PaperSource("Human Detection Dataset", "human_detection", "CCTV footage of humans", "varies",
-                "humans", "human detection, surveillance", "constantinwerner/human-detection-dataset"),
-    PaperSource("Flickr-Faces-HQ (FFHQ)", "ffhq", "high-quality images of human faces", "~70,000",
-                "human faces", "facial recognition, image generation", "arnaud58/flickrfaceshq-dataset-ffhq"),
-    PaperSource("ImageNet", "imagenet", "images of thousands of categories", "~14,000,000",
-                "many categories", "object recognition, deep learning", "ifigotin/imagenetmini-1000"),
-    PaperSource("Intel Images", "intel", "outdoor scenes", "~25,000",
-                "outdoor scenes, landmarks", "scene classification, object detection",
-                "puneet6060/intel-image-classification"),
-)  # fmt: skip
+KAGGLE_INPUT = Path("/kaggle/input")  # where Kaggle mounts what is attached to a notebook
+ENDINGS = (".zip", ".tar", *archives.COMPRESSED_TARS)
+TABLE = Path("data/sample/SOURCES.csv")
+FIELDS = ("split", "source", "content", "title", "author", "licence")  # of a photograph, in a source's table
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photograph on disk. `id` is its name within the study, `path` relative to the project's folder."""
+    """A photograph in the table of a source, such as the sample's.
+
+    `id` is its name within the study, `path` relative to the project's folder.
+    """
 
     id: str
     path: Path
@@ -59,85 +42,112 @@ class Photo:
     licence: str
 
 
-def paper_table() -> pd.DataFrame:
+def paper_table(study: Study) -> pd.DataFrame:
     """The paper's Table 1."""
-    names = {
-        "name": "data set",
-        "description": "description",
-        "paper_count": "images",
-        "attributes": "attributes",
-        "use": "use",
-        "kaggle": "on Kaggle",
-    }
-    return pd.DataFrame([asdict(source) for source in PAPER_SOURCES])[list(names)].rename(columns=names)
+    rows = [
+        {"data set": source.title, **asdict(source.paper), "on Kaggle": source.kaggle}
+        for source in study.data.sources.values()
+        if source.paper is not None
+    ]
+    return pd.DataFrame(rows)
 
 
-def list_photos(study: Study) -> list[Photo]:
-    """All photographs of the study's profile, by id.
+def locate(study: Study, name: str, mount: Path = KAGGLE_INPUT) -> Path:
+    """The folder, .zip or .tar with the images of a source, downloaded if need be; for `archives.open_archive`.
 
-    Raises StudyError when there are none, or when a selection names a source that is not among theirs.
+    In this order: the source's `path`; what Kaggle has attached under `mount`; `data/raw/NAME`, a folder or an archive;
+    the archive on Kaggle. A compressed tar, and an archive inside an archive, are laid out once in `data/raw/unpacked`.
+    Raises StudyError for an unknown name, a path that is not there, or what `download` and `open_archive` raise.
     """
-    if study.profile.photos == "sample":
-        photos = sample_photos(study.root)
-        _check_selections(study, {photo.source for photo in photos})
-        return photos
-    _check_selections(study, {source.folder for source in PAPER_SOURCES})  # before the long search for files
-    return raw_photos(study.root)
+    source = pick(study.data.sources, name, "data.sources")
+    raw = study.root / "data" / "raw"
+    found = _given(study, name, source) or _attached(source, mount) or _there(raw, name, source)
+    if found is None:
+        found = raw / f"{name}.zip"
+        download(name, source, found)
+    return _readable(found, source.inner, raw / "unpacked" / name)
 
 
-def _check_selections(study: Study, sources: set[str]) -> None:
-    for name, selection in study.profile.selections.items():
-        if selection.source is not None:
-            pick(
-                dict.fromkeys(sorted(sources)),
-                selection.source,
-                f"profiles.{study.profile_name}.selections.{name}.source",
-            )
+def _given(study: Study, name: str, source: Source) -> Path | None:
+    if source.path is None:
+        return None
+    path = study.root / Path(source.path).expanduser()  # an absolute path stays what it is
+    if not path.exists():
+        raise StudyError(f"data.sources.{name}.path: there is no '{path}'; correct it, or set it to null.")
+    return path
+
+
+def _attached(source: Source, mount: Path) -> Path | None:
+    """Kaggle mounts `OWNER/NAME` at datasets/OWNER/NAME or, as it did before, at NAME; so with competitions."""
+    owner, _, slug = source.kaggle.partition("/")
+    full = mount / "competitions" / slug if owner == "competitions" else mount / "datasets" / owner / slug
+    return next((place for place in (full, mount / slug) if place.is_dir()), None)
+
+
+def _there(raw: Path, name: str, source: Source) -> Path | None:
+    folder = raw / name
+    if folder.is_dir() and any(folder.iterdir()):
+        return folder
+    archive = next((raw / f"{name}{ending}" for ending in ENDINGS if (raw / f"{name}{ending}").is_file()), None)
+    origin = None if archive is None else origin_of(archive)
+    if origin is not None and not origin.serves(source):
+        raise StudyError(
+            f"{archive}: is a copy of {origin.kaggle}, which is not what data.sources.{name} asks for; delete it to "
+            "download that."
+        )
+    return archive
+
+
+def _readable(found: Path, inner: str | None, place: Path) -> Path:
+    """What `open_archive` can read in place: `found` itself, or a copy beside `place`."""
+    if archives.is_compressed_tar(found):
+        found = _laid_out(found, place.with_name(f"{place.name}.tar"), partial(archives.expand, found))
+    if inner is None:
+        return found
+    place = place.with_name(f"{place.name}-{inner.replace('/', '-')}")
+    if found.is_dir():
+        return _readable(found / inner, None, place)
+    with archives.open_archive(found) as archive:
+        return _readable(_laid_out(found, place, partial(archive.copy, inner)), None, place)
+
+
+def _laid_out(original: Path, copy: Path, write: Callable[[Path], None]) -> Path:
+    """`copy`, written if it is not there yet. It gets the time of its original, so that another original is noticed."""
+    changed = int(original.stat().st_mtime)
+    if not (copy.is_file() and int(copy.stat().st_mtime) == changed):
+        write(copy)
+        os.utime(copy, (changed, changed))
+    return copy
+
+
+def photo_table(study: Study, name: str) -> dict[str, Photo]:
+    """The photographs in a source's table by id, the stem of the file's name; none if the source has no table.
+
+    Raises StudyError if the table is missing, empty, or lacks a column.
+    """
+    table = pick(study.data.sources, name, "data.sources").table
+    return {} if table is None else {photo.id: photo for photo in _read_table(study.root, Path(table))}
 
 
 def sample_photos(root: Path) -> list[Photo]:
-    """The committed photographs, as `data/sample/SOURCES.csv` lists them (its clip left out)."""
-    table = root / "data" / "sample" / "SOURCES.csv"
-    if not table.is_file():
-        raise StudyError(f"{table.relative_to(root)}: missing; restore it with `git checkout data/sample`.")
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] in SPLITS]
+    """The committed photographs by id, as `data/sample/SOURCES.csv` lists them (its clip left out)."""
+    return _read_table(root, TABLE)
+
+
+def _read_table(root: Path, table: Path) -> list[Photo]:
+    restore = f"restore it with `git checkout {table.parent.as_posix()}`"
+    if not (root / table).is_file():
+        raise StudyError(f"{table}: missing; {restore}.")
+    with (root / table).open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        missing = {"file", *FIELDS} - set(reader.fieldnames or ())
+        if missing:
+            raise StudyError(f"{table}: the column '{min(missing)}' is missing; {restore}.")
+        rows = [row for row in reader if row["split"] in SPLITS]
     if not rows:
-        raise StudyError(
-            f"{table.relative_to(root)}: lists no photographs; restore it with `git checkout data/sample`."
-        )
-    fields = ("split", "source", "content", "title", "author", "licence")
+        raise StudyError(f"{table}: lists no photographs; {restore}.")
     photos = [
-        Photo(id=Path(row["file"]).stem, path=Path("data/sample") / row["file"], **{name: row[name] for name in fields})
+        Photo(id=Path(row["file"]).stem, path=table.parent / row["file"], **{name: row[name] for name in FIELDS})
         for row in rows
     ]
     return sorted(photos, key=lambda photo: photo.id)
-
-
-def raw_photos(root: Path) -> list[Photo]:
-    """The paper's data sets under `data/raw/<source>/`; 1 in 50 is held out for validation and for test each."""
-    photos = []
-    for source in PAPER_SOURCES:
-        folder = root / "data" / "raw" / source.folder
-        files = (
-            sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
-            if folder.is_dir()
-            else []
-        )
-        if not files:
-            raise StudyError(
-                f"data/raw/{source.folder}: not downloaded yet: get {source.name} with `kaggle datasets download "
-                f"{source.kaggle} --unzip -p data/raw/{source.folder}`, or set `profile: sample`."
-            )
-        photos += [_raw_photo(path.relative_to(root), source) for path in files]
-    return photos
-
-
-def _raw_photo(path: Path, source: PaperSource) -> Photo:
-    # The split hangs on the file's name alone, so that adding files never moves a photograph into another split.
-    bucket = zlib.crc32(path.as_posix().encode()) % 50
-    split = {0: "test", 1: "validation"}.get(bucket, "train")
-    return Photo(
-        id=path.relative_to("data/raw").as_posix().replace("/", "--"),
-        path=path, split=split, source=source.folder, content="", title=path.stem, author="", licence=source.kaggle,
-    )  # fmt: skip
