@@ -28,6 +28,8 @@ def write_records(study: Study, name: str, trained: Trained, flops_per_image: fl
     write_csv(reports / "history" / f"{name}.csv", history.drop(columns=list(RATES)))
     write_csv(reports / "rates" / f"{name}.csv", rates.round(3))
     summary = {"complete": trained.complete, "step": trained.step, "steps": trained.steps}
+    if trained.not_finite:
+        summary["not_finite"] = trained.not_finite
     write_json(reports / "runs" / f"{name}.json", summary)
 
 
