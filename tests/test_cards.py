@@ -96,8 +96,8 @@ def test_every_link_of_a_card_leads_into_the_project(released, root):
 def test_a_record_that_is_missing_is_named_with_the_way_out(released, record):
     path = released.root / "reports" / record.format(NAME)
     path.unlink()
-    stage = "04_evaluate" if record.startswith("scores") else "03_train"
-    with pytest.raises(StudyError, match=rf"{path.name}: missing.*run.py {stage} --name {NAME} -p variant {NAME}"):
+    stage = f"04_evaluate --name {NAME}" if record.startswith("scores") else f"03_train --name released-{NAME}"
+    with pytest.raises(StudyError, match=rf"{path.name}: missing.*run.py {stage} -p variant {NAME}"):
         write_card(released, NAME)
 
 

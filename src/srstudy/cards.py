@@ -102,10 +102,10 @@ def _figures(study: Study, name: str) -> str:
 def _existing(path: Path, study: Study, name: str) -> Path:
     if path.is_file():
         return path
-    stage = "04_evaluate" if path.parent.name == "scores" else "03_train"
+    stage = f"04_evaluate --name {name}" if path.parent.name == "scores" else f"03_train --name released-{name}"
     raise StudyError(
         f"{path.relative_to(study.root).as_posix()}: missing, and the card needs it; run "
-        f"`python notebooks/run.py {stage} --name {name} -p variant {name}`."
+        f"`python notebooks/run.py {stage} -p variant {name}`."
     )
 
 
