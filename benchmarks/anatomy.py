@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pandas as pd
 from publish import publish
-from sides import paper_players, random_batch
+from step_sides import paper_players
+from timing import random_batch
 
 from srstudy import runtime
 

@@ -9,131 +9,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-from collections.abc import Callable
 
-import numpy as np
-
-
-def timed(call: Callable[[], object], rounds: int) -> dict[str, object]:
-    """Seconds of each of `rounds` calls after three to warm up."""
-    for _ in range(3):
-        call()
-    seconds = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return {"seconds": seconds, "peak_gb": peak_bytes() / 2**30}
-
-
-def peak_bytes() -> int:
-    """Peak memory of this process."""
-    if sys.platform == "win32":
-        import psutil
-
-        return psutil.Process().memory_info().peak_wset
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
-
-
-def random_batch(lr_side: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """LR and HR, uint8 NHWC."""
-    random = np.random.default_rng(0)
-    lr, hr = (random.integers(0, 256, (batch, side, side, 3), "uint8") for side in (lr_side, 4 * lr_side))
-    return lr, hr
-
-
-def scaled(images: np.ndarray) -> np.ndarray:
-    """In [-1, 1]."""
-    return images / np.float32(127.5) - np.float32(1.0)
-
-
-# Training steps -----
-
-
-def paper_players(lr_side: int, batch: int):
-    """The paper's full-size recipe and its players, with an untrained VGG19."""
-    from dataclasses import replace
-
-    from srstudy import losses, players
-    from srstudy.config import load_study
-    from srstudy.perceptual import feature_network
-
-    recipe = replace(load_study("paper").recipes["srgan"], batch_size=batch)
-    without = replace(recipe, loss_weights=replace(recipe.loss_weights, content=0.0))
-    vgg = feature_network(recipe.content.network, (recipe.content.layer,), None)
-    made = players.make_players(without, 4 * lr_side, 1000, None)
-    return recipe, replace(made, content_loss=losses.content_loss(vgg, recipe.content.feature_scale))
-
-
-def ours_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
-    """The study's step on a batch in memory."""
-    from srstudy import runtime
-
-    runtime.start(1)
-    import tensorflow as tf
-
-    from srstudy.step import Update
-
-    recipe, players = paper_players(lr_side, batch)
-    update = Update(recipe, players, 1000, tf.distribute.get_strategy())
-    lr, hr = map(tf.constant, random_batch(lr_side, batch))
-    return timed(lambda: (update(lr, hr, 1), update.sums.numpy()), rounds)
-
-
-def torch_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
-    """The same networks, losses and updates in PyTorch."""
-    import torch
-    from in_torch import Step
-
-    step = Step(lr_side)
-    lr, hr = (
-        torch.from_numpy(scaled(images)).permute(0, 3, 1, 2).to(memory_format=torch.channels_last)
-        for images in random_batch(lr_side, batch)
-    )
-    return timed(lambda: step(lr, hr), rounds)
-
-
-def tutorial_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
-    """What tutorials do in Keras: `predict`, `train_on_batch` of the discriminator twice, then of both together."""
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # the faster setting here, as on our side
-    return tutorial_default_step(lr_side, batch, rounds)
-
-
-def tutorial_default_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
-    """The same with TensorFlow as it comes: on processors without AVX-512, without oneDNN."""
-    import keras
-
-    from srstudy import networks
-    from srstudy.perceptual import feature_network
-
-    networks.OutputConv = keras.layers.Conv2D  # Keras's own layers alone
-    generator, discriminator = networks.srgan_generator(), networks.discriminator(4 * lr_side)
-    vgg = feature_network("vgg19", ("block3_conv4",), None)
-    judge = keras.Sequential([discriminator, keras.layers.Activation("sigmoid")])
-    judge.compile(keras.optimizers.Adam(2e-4), "binary_crossentropy")
-    lr_input = keras.Input((lr_side, lr_side, 3))
-    frozen = keras.Sequential([discriminator, keras.layers.Activation("sigmoid")])
-    sr = generator(lr_input)
-    discriminator.trainable = False
-    combined = keras.Model(lr_input, [frozen(sr), vgg(sr)])
-    combined.compile(keras.optimizers.Adam(2e-4), ["binary_crossentropy", "mse"], loss_weights=[1e-3, 1.0])
-    lr, hr = map(scaled, random_batch(lr_side, batch))
-    real, fake = np.ones((batch, 1)), np.zeros((batch, 1))
-
-    def step():
-        sr = generator.predict(lr, verbose=0)
-        discriminator.trainable = True
-        judge.train_on_batch(hr, real)
-        judge.train_on_batch(sr, fake)
-        discriminator.trainable = False
-        combined.train_on_batch(lr, [real, vgg.predict(hr, verbose=0)])
-
-    return timed(step, rounds)
-
+import step_sides
+from timing import random_batch, scaled, timed
 
 # Inference of the paper's generator -----
 
@@ -293,7 +171,7 @@ def ours_prepare(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
 
 SIDES = {
     name.replace("_", "-"): call
-    for name, call in list(globals().items())
+    for name, call in {**vars(step_sides), **globals()}.items()
     if name.endswith(("_step", "_inference", "_input", "_prepare")) and not name.startswith("_")
 }
 

@@ -243,8 +243,7 @@ def page(notebook, title: str) -> str:
 def note_time(stage: str, seconds: float, study: Study | None) -> None:
     """Put the stage's wall time into `reports/timings.csv`, in place of an older one.
 
-    Only times under the profile of `study`, and of variants that it has, stay in the file. None: a project without
-    params.yaml.
+    Only times under the profile of `study`, and of what it runs, stay in the file. None: a project without params.yaml.
     """
     import pandas as pd
 
@@ -256,11 +255,15 @@ def note_time(stage: str, seconds: float, study: Study | None) -> None:
     times = {row["stage"]: row["seconds"] for row in rows if row.get("profile") == profile}
     times[stage] = f"{seconds:.1f}"
     if study:
-        trained = [*(f"pretrain-{name}" for name in study.pretrain), *(f"released-{name}" for name in study.released)]
-        names = {"", *study.variants, *study.on_sample, *trained}
-        times = {key: value for key, value in times.items() if key.partition("@")[2] in names}
+        times = {key: value for key, value in times.items() if is_of_the_study(key, study)}
     table = [(profile, key, times[key]) for key in sorted(times)]
     write_csv(path, pd.DataFrame(table, columns=["profile", "stage", "seconds"]))
+
+
+def is_of_the_study(stage: str, study: Study) -> bool:
+    """Whether the study's time includes that of this stage: not the hours in which what is given was trained once."""
+    title, _, name = stage.partition("@")
+    return not name or name in study.variants or (title != "03_train" and name in study.on_sample)
 
 
 def forget_checkpoints(folder: Path) -> None:

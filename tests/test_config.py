@@ -292,6 +292,14 @@ def test_elsewhere_the_missing_root_is_said_in_a_sentence(tmp_path):
         ("recipes.srgan.batch_size", 0, r"recipes\.srgan\.batch_size: expected a number above 0, found 0"),
         ("variants.5k-32-plain.epochs", -1, r"epochs: expected a number above 0"),
         ("recipes.srgan.learning_rate", float("nan"), r"learning_rate: expected a "),
+        ("seed", -1, r"^seed: expected a number of at least 0, found -1"),
+        ("recipes.srgan.loss_weights.content", -1.0, r"srgan\.loss_weights\.content: expected a number of at least 0"),
+        ("pretrain.residual.loss_weights.pixel", -0.5, r"residual\.loss_weights\.pixel: expected a number of at least"),
+        (
+            "ablation.changes.no content loss.loss_weights.content",
+            -1.0,
+            r"no content loss\.loss_weights\.content: expected a number of at least 0",
+        ),
         ("recipes.srgan.schedule", "cosin", r"'cosin' is unknown, did you mean 'cosine'"),
         ("recipes.srgan.content.network", "vgg18", r"'vgg18' is unknown, did you mean 'vgg19'"),
         ("profiles.sample.recipes.srgan.batchsize", 2, r"profiles\.sample\.recipes\.srgan: unknown key 'batchsize'"),
@@ -337,6 +345,30 @@ def test_settings_that_would_fail_hours_later_are_refused_at_once(tiny_study, ke
             profile["recipes"]["srgan"].pop("content", None)
     with pytest.raises(StudyError, match=message):
         tiny_study.load()
+
+
+@pytest.mark.parametrize(
+    ("key", "crop", "message"),
+    [
+        ("recipes.recommended", 65, r"recipes\.recommended\.crop: 65 is larger than its LR tiles; choose at most 64"),
+        ("recipes.srgan", 33, r"recipes\.srgan\.crop: 33 is larger than its LR tiles; choose at most 32"),
+        ("profiles.sample.recipes.srgan", 40, r"recipes\.srgan\.crop: 40 is larger"),
+        ("pretrain.residual", 65, r"pretrain\.residual\.crop: 65 is larger than its LR tiles; choose at most 64"),
+        ("released.recommended-gan", 65, r"released\.recommended-gan\.crop: 65 is larger"),
+        ("ablation.changes.batch 1", 65, r"ablation\.changes\.batch 1\.crop: 65 is larger"),
+    ],
+)
+def test_a_crop_that_is_larger_than_its_tiles_is_refused_at_once(tiny_study, key, crop, message):
+    tiny_study.set(f"{key}.crop", crop)
+    with pytest.raises(StudyError, match=message):
+        tiny_study.load()
+    tiny_study.set(f"{key}.crop", crop // 8)
+    tiny_study.load()
+
+
+def test_a_seed_of_0_and_a_weight_of_0_are_fine(tiny_study):
+    tiny_study.set("seed", 0)
+    assert tiny_study.load().seed == 0
 
 
 def test_titles_say_the_profile_and_what_its_names_of_counts_mean(tiny_study):

@@ -22,11 +22,14 @@ from srstudy.devices import strategy_for
 from srstudy.errors import StudyError
 
 LOSSES = ["discriminator", "content", "adversarial", "generator", "real_accuracy"]
+GRADIENTS = ["generator_gradient", "discriminator_gradient"]
 
 
 def assert_equal_losses(first: pd.DataFrame, second: pd.DataFrame) -> None:
+    """Losses alike, and the norms of the whole batch's gradients: means of its parts' norms would be larger."""
     assert len(first) == len(second) == 20
     np.testing.assert_allclose(first[LOSSES], second[LOSSES], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(first[GRADIENTS], second[GRADIENTS], rtol=1e-3)
 
 
 def test_two_devices_give_the_losses_of_one_for_the_same_batch(apart):

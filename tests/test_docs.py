@@ -16,7 +16,7 @@ from srstudy.config import load_study
 from srstudy.report import by_reading, load_scores
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("docs", "data", "benchmarks")
+FOLDERS = ("docs", "data", "benchmarks", "models/released")
 DOCUMENTS = [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.md")))]
 SOURCES = [*(ROOT / "src").rglob("*.py"), *(ROOT / "notebooks").glob("*.*"), ROOT / "params.yaml", ROOT / "dvc.yaml"]
 # [text](target) and ![text](target "title"), and <img src="target">
@@ -133,7 +133,7 @@ def test_the_readme_counts_the_comparisons_as_the_report_does(root):
     assert int(against) == (second == "not supported").sum()
 
 
-@pytest.mark.parametrize("name", ["results", "anatomy"])
+@pytest.mark.parametrize("name", ["results", "scale", "anatomy"])
 def test_the_benchmarks_readme_has_the_tables_of_their_last_run(root, name):
     with (root / "benchmarks" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         expected = [f"| {' | '.join(row)} |" for row in csv.reader(file)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from srstudy.errors import StudyError
 from srstudy.files import write_csv, write_json
-from srstudy.records import live_log, write_records
+from srstudy.records import live_log, seconds_trained, write_records
 from srstudy.report import runs_table
 from srstudy.training import Trained
 
@@ -27,16 +28,38 @@ def trained(step: int, tmp_path) -> Trained:
 
 
 def test_what_differs_between_equal_runs_is_kept_apart(study, tmp_path):
-    write_records(study, "recommended", trained(20, tmp_path), 2e9)
+    write_records(study, "recommended", trained(20, tmp_path), 8e9)
     history = pd.read_csv(study.root / "reports" / "history" / "recommended.csv")
     rates = pd.read_csv(study.root / "reports" / "rates" / "recommended.csv")
     assert list(history) == list(ROW)
-    assert rates.iloc[0].to_dict() == {"step": 10, **RATES, "gflops": 6.0}
+    assert rates.iloc[0].to_dict() == {"step": 10, **RATES, "gflops": 6.0}  # 3 images/s, 8 GFLOP for 4
+
+
+def test_what_a_run_cost_is_drawn_beside_its_rates(study, tmp_path):
+    write_records(study, "recommended", trained(20, tmp_path), 8e9)
+    picture = (study.root / "reports" / "rates" / "recommended.svg").read_text(encoding="utf-8")
+    # 40 images at 3 a second
+    assert "recommended: 8 GFLOP a step, 6 a second on average; 0.2 minutes of steps (sample profile)" in picture
+    assert "GFLOP per second" in picture
+
+
+def test_the_time_of_a_run_is_that_of_its_steps():
+    """100 steps of 4 images at 8 a second, 50 more at 2 a second."""
+    rates = pd.DataFrame({"step": [100, 150], "images_per_second": [8.0, 2.0]})
+    assert seconds_trained(rates, 4) == pytest.approx(50 + 100)
+
+
+def test_a_run_that_was_no_longer_finite_is_recorded_and_reported_with_its_step(study, tmp_path):
+    for name in study.variants:
+        write_records(study, name, replace(trained(12, tmp_path), not_finite=17), 8e9)
+    table = runs_table(study)
+    assert set(table["what the guards saw"]) == {"loss or gradient not finite (step 17)"}
+    assert table.complete.str.startswith("NO").all()
 
 
 @pytest.mark.parametrize(("step", "complete"), [(20, True), (12, False)])
 def test_a_run_that_did_not_reach_its_epochs_says_so(study, tmp_path, step, complete):
-    write_records(study, "recommended", trained(step, tmp_path), 2e9)
+    write_records(study, "recommended", trained(step, tmp_path), 8e9)
     run = json.loads((study.root / "reports" / "runs" / "recommended.json").read_text(encoding="utf-8"))
     assert run == {"complete": complete, "step": step, "steps": 20}
 

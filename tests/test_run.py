@@ -140,8 +140,15 @@ def test_a_stage_s_time_takes_the_place_of_its_older_one(run, timings):
 def test_times_of_another_profile_are_dropped(run, timings, study):
     run.note_time("01_data", 900, replace(study, profile_name="paper"))
     run.note_time("03_train@recommended", 2, study)
-    run.note_time("03_train@pretrain-srgan", 3, study)
-    assert timings()[1:] == ["sample,03_train@pretrain-srgan,3.0", "sample,03_train@recommended,2.0"]
+    assert timings()[1:] == ["sample,03_train@recommended,2.0"]
+
+
+@pytest.mark.parametrize("name", ["pretrain-srgan", "srgan", "released-recommended-psnr", "recommended-psnr"])
+def test_hours_of_training_what_the_study_is_given_are_none_of_its_time(run, timings, study, name):
+    run.note_time("04_evaluate@srgan", 30, study)
+    run.note_time("04_evaluate@recommended-psnr", 40, study)
+    run.note_time(f"03_train@{name}", 9000, study)
+    assert timings()[1:] == ["sample,04_evaluate@recommended-psnr,40.0", "sample,04_evaluate@srgan,30.0"]
 
 
 def test_times_of_a_variant_that_is_no_more_are_dropped(run, timings, study):

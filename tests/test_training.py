@@ -15,13 +15,16 @@ from tests.tiny import RECIPES, SETTINGS
 from srstudy import checkpoints, training
 from srstudy.errors import StudyError
 from srstudy.files import COMPLETE
+from srstudy.guards import Event
 from srstudy.networks import save_model
 from srstudy.players import FusedAdam, build_generator, make_players
 from srstudy.settings import LossWeights
 from srstudy.step import Update
+from srstudy.tables import show
 from srstudy.tiles import Tiles
 
 SRGAN, PIXEL = RECIPES["srgan"], RECIPES["pixel"]
+DATA = "ckpt-6.data-00000-of-00001"
 
 
 @pytest.fixture(autouse=True)
@@ -157,17 +160,44 @@ def interrupted(fit, tmp_path, monkeypatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("damaged", ["ckpt-6.data-00000-of-00001", "ckpt-6.index", "history-6.json"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(fit, interrupted, monkeypatch, capsys, damaged):
-    (interrupted / damaged).write_bytes(b"")
+@pytest.mark.parametrize("damage", ["no data", "no index", "a flipped bit at the end of the data", "half the data"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(fit, interrupted, monkeypatch, capsys, damage):
+    if damage == "no index":
+        (interrupted / "ckpt-6.index").write_bytes(b"")
+    else:
+        data = bytearray((interrupted / DATA).read_bytes())
+        data[-1] ^= 1
+        left = {"no data": 0, "half the data": len(data) // 2}.get(damage, len(data))
+        (interrupted / DATA).write_bytes(data[:left])
     assert first_step(fit, monkeypatch) == 4
     assert "ckpt-6.index: this checkpoint is damaged" in capsys.readouterr().err
+
+
+def test_nothing_of_a_damaged_checkpoint_is_put_in_place(fit, tiles, interrupted):
+    players = make_players(PIXEL, 24, 20, None)
+    untrained = players.generator.get_weights()
+    for path in interrupted.glob("ckpt-*.data*"):
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+    (interrupted / "checkpoint").write_bytes(b"")
+    for _ in range(2):  # the error is no less on a second try
+        with pytest.raises(StudyError, match="none of its checkpoints can be read; remove the folder to start anew"):
+            checkpoints.Checkpoints(players, tf.Variable(tf.zeros(3)), interrupted, 2)
+    assert all((old == new).all() for old, new in zip(untrained, players.generator.get_weights()))
+
+
+def test_a_checkpoint_holds_its_history(fit, interrupted):
+    """No file beside it can be lost."""
+    assert {path.name.split(".")[0] for path in interrupted.iterdir()} == {"checkpoint", "ckpt-3", "ckpt-6"}
+    steps = [row["step"] for row in fit(PIXEL, 20).history]
+    assert steps == list(range(1, 21))
 
 
 def test_a_damaged_list_of_checkpoints_is_not_needed(fit, interrupted, monkeypatch):
     (interrupted / "checkpoint").write_bytes(b"")
     assert first_step(fit, monkeypatch) == 7
-    assert {path.name for path in interrupted.glob("history-*.json")} >= {"history-20.json"}
+    assert (interrupted / "ckpt-20.index").is_file()
 
 
 def test_a_first_checkpoint_that_was_cut_off_is_no_reason_to_stop(fit, interrupted, monkeypatch):
@@ -206,8 +236,8 @@ def test_the_mark_of_a_complete_run_is_left_by_its_end_alone(fit, tmp_path):
 
 
 def test_when_no_checkpoint_can_be_read_the_folder_is_named(fit, interrupted):
-    for path in interrupted.glob("history-*.json"):
-        path.write_text("[", encoding="utf-8")
+    for path in interrupted.glob("ckpt-*.index"):
+        path.write_bytes(b"")
     with pytest.raises(StudyError, match="none of its checkpoints can be read; remove the folder to start anew"):
         fit(PIXEL, 20)
 
@@ -241,21 +271,51 @@ def test_the_rate_follows_its_schedule(fit, schedule):
     assert rates == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint_before(fit, tmp_path, monkeypatch):
+@pytest.fixture
+def breaking(monkeypatch):
+    """A function (step, fit, ...) -> what the run leaves whose weights are infinite from that step on."""
     call = Update.__call__
 
-    def broken(self, lr, hr, number):
-        if number == 8:
-            self.players.generator.trainable_variables[0].assign_add(np.inf)
-        call(self, lr, hr, number)
+    def run(step, fit, *arguments, **options):
+        def broken(self, lr, hr, number):
+            if number == step:
+                self.players.generator.trainable_variables[0].assign_add(np.inf)
+            call(self, lr, hr, number)
 
-    with monkeypatch.context() as patch, pytest.raises(StudyError, match=r"not finite in step 8; .* lower learning"):
-        patch.setattr(Update, "__call__", broken)
-        fit(PIXEL, 20)
-    kept = {int(path.stem.removeprefix("ckpt-")) for path in tmp_path.glob("checkpoints/*/ckpt-*.index")}
-    assert max(kept) == 6  # one was due after every third step
-    resumed, whole = fit(PIXEL, 20).history, fit(PIXEL, 20, checkpoints=tmp_path / "others").history
-    assert [row["pixel"] for row in resumed] == pytest.approx([row["pixel"] for row in whole])
+        with monkeypatch.context() as patch:
+            patch.setattr(Update, "__call__", broken)
+            return fit(*arguments, **options)
+
+    return run
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_its_last_good_checkpoint(fit, breaking, tmp_path):
+    constant = replace(PIXEL, schedule="constant")
+    ended = breaking(8, fit, constant, 20, snapshot_step=7, checkpoints=tmp_path / "broken")
+    assert (ended.step, ended.complete, ended.not_finite) == (6, False, 8)  # a checkpoint was due every third step
+    assert "6 of 20 steps: NOT COMPLETE, a loss or gradient was not finite in step 8" in ended.outcome
+    assert ended.events == [Event(8, "loss or gradient not finite", None, None)]
+    assert "loss or gradient not finite" in show(ended.events_table()).data
+    assert ended.snapshot is None  # it is of a step after that
+    whole = fit(constant, 6)
+    assert [row["step"] for row in ended.history] == [1, 2, 3, 4, 5, 6]
+    for first, second in zip(ended.generator.get_weights(), whole.generator.get_weights()):
+        np.testing.assert_allclose(first, second, atol=1e-6)
+    kept = {int(path.stem.removeprefix("ckpt-")) for path in tmp_path.glob("broken/*/ckpt-*.index")}
+    assert max(kept) == 6
+    ended.save(tmp_path / "model")
+    assert not list(tmp_path.glob(f"broken/*/{COMPLETE}"))
+
+
+def test_a_run_that_ended_so_between_two_rows_of_history_has_one_for_its_end(fit, breaking):
+    ended = breaking(8, fit, PIXEL, 400)  # a row every ten steps
+    assert [row["step"] for row in ended.history] == [6]
+    assert np.isfinite(ended.history[0]["pixel"])
+
+
+def test_a_loss_that_is_not_finite_before_the_first_checkpoint_is_an_error(fit, breaking):
+    with pytest.raises(StudyError, match=r"not finite in step 2; lower learning_rate"):
+        breaking(2, fit, PIXEL, 20)
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
@@ -266,3 +326,48 @@ def test_arithmetic_in_16_bits_leaves_a_float32_generator_that_learned(fit, tile
     assert trained.generator.dtype_policy.name == "float32"
     content = [row["content"] for row in trained.history]
     assert np.mean(content[-8:]) < np.mean(content[:8])
+
+
+def convolutions(update: Update, tiles) -> set[tf.DType]:
+    """What a traced step's convolutions compute in, forward and backward."""
+    spec = [tf.TensorSpec((1, *images.shape[1:]), tf.uint8) for images in (tiles.lr, tiles.hr)]
+    graph = update._update.get_concrete_function(*spec, tf.TensorSpec((), tf.int64)).graph
+    return {op.outputs[0].dtype for op in graph.get_operations() if op.type.startswith("Conv2D")}
+
+
+@pytest.mark.parametrize(
+    ("precision", "kind"), [("float32", tf.float32), ("mixed_float16", tf.float16), ("mixed_bfloat16", tf.bfloat16)]
+)
+def test_the_layers_compute_in_the_precision_that_is_asked_for(tiles, precision, kind):
+    with training.mixed_precision(precision):
+        players = make_players(SRGAN, 32, 1, None)
+    networks = (players.generator, players.discriminator)
+    inner = [layer for model in networks for layer in model.layers if "conv2d" in layer.name]
+    assert len(inner) > 8
+    assert {layer.compute_dtype for layer in inner} == {kind.name}
+    assert {weight.dtype for model in networks for weight in model.weights} == {"float32"}
+    found = convolutions(Update(SRGAN, players, 1, tf.distribute.get_strategy()), tiles)
+    assert found == {kind, tf.float32}  # the generator's last one makes the image, in float32
+
+
+def test_a_gradient_beyond_float16_skips_the_update_and_halves_the_loss_scale(tiles):
+    with training.mixed_precision("mixed_float16"):
+        players = make_players(SRGAN, 32, 1, None)
+    update = Update(SRGAN, players, 1, tf.distribute.get_strategy())
+    optimizer = players.generator_optimizer
+    optimizer.dynamic_scale.assign(2.0**60)
+    players.discriminator_optimizer.dynamic_scale.assign(2.0**8)
+    before = [weight.numpy() for weight in players.generator.trainable_variables]
+    judge = [weight.numpy() for weight in players.discriminator.trainable_variables]
+    update(tf.constant(tiles.lr[:1]), tf.constant(tiles.hr[:1]), 1)
+    update.check()  # no failure
+    assert update.means(1)["generator_gradient"] == 0
+    assert float(optimizer.dynamic_scale) == 2.0**59
+    assert int(optimizer.iterations) == 0
+    assert all((old == new.numpy()).all() for old, new in zip(before, players.generator.trainable_variables))
+    assert any((old != new.numpy()).any() for old, new in zip(judge, players.discriminator.trainable_variables))
+    optimizer.dynamic_scale.assign(2.0**10)
+    update(tf.constant(tiles.lr[:1]), tf.constant(tiles.hr[:1]), 2)
+    assert update.means(1)["generator_gradient"] > 0
+    assert int(optimizer.iterations) == 1
+    assert any((old != new.numpy()).any() for old, new in zip(before, players.generator.trainable_variables))

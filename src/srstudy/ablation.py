@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from srstudy.config import Study
+from srstudy.errors import StudyError
 from srstudy.settings import Recipe
 from srstudy.tiles import Tiles, training_tiles
 from srstudy.training import Run, train
@@ -56,12 +57,15 @@ def step_seconds(study: Study, recipe: Recipe, tiles: Tiles) -> float:
 def train_arm(
     study: Study, recipe: Recipe, tiles: Tiles, steps: int, seed: int, validation: Validation | None = None
 ) -> list[dict[str, float]]:
-    """The history of a run that leaves nothing else."""
+    """The history of a run that leaves nothing else. Raises StudyError if it did not reach its end."""
     keras.utils.clear_session()
     start = study.model_folder(recipe.warm_start) / "generator.keras" if recipe.warm_start else None
     with tempfile.TemporaryDirectory() as folder:
         run = Run(recipe, tiles, steps, epoch_steps=steps, seed=seed, checkpoints=Path(folder), warm_start=start)
-        return train(run, replace(study.training, time_budget=None), validation).history
+        trained = train(run, replace(study.training, time_budget=None), validation)
+    if not trained.complete:
+        raise StudyError(f"ablation: {trained.outcome}")
+    return trained.history
 
 
 def _steps_per_second(history: list[dict[str, float]], recipe: Recipe) -> np.ndarray:

@@ -14,7 +14,6 @@ import tensorflow as tf
 
 from srstudy import runtime
 from srstudy.errors import StudyError
-from srstudy.files import write_text
 from srstudy.players import Players, weights_file
 from srstudy.settings import Recipe
 from srstudy.tiles import Tiles
@@ -40,8 +39,8 @@ class Checkpoints:
 
         Raises StudyError if there are some and none can be read.
         """
-        self.step, self.history = 0, []
-        self.folder, self._counter = Path(folder), tf.Variable(0, dtype=tf.int64)
+        self.step, self.folder = 0, Path(folder)
+        self._counter, self._rows = tf.Variable(0, dtype=tf.int64), _Rows()
         parts = {
             "generator": players.generator,
             "generator_optimizer": players.generator_optimizer,
@@ -49,18 +48,24 @@ class Checkpoints:
             "discriminator_optimizer": players.discriminator_optimizer,
         }
         present = {name: part for name, part in parts.items() if part is not None}
-        state = tf.train.Checkpoint(step=self._counter, sums=sums, **present)
+        self._state = tf.train.Checkpoint(step=self._counter, sums=sums, history=self._rows, **present)
+        if not self.restore() and (self.folder / "checkpoint").exists():
+            # Without TensorFlow's list of them, the first one was cut off while it was written.
+            raise StudyError(f"{self.folder}: none of its checkpoints can be read; remove the folder to start anew.")
         own = self.folder if runtime.is_chief() else self.folder / f"worker-{runtime.worker()}"
-        self._manager = _manager(state, own, keep)
-        self._restore(state)
+        self._manager = _manager(self._state, own, keep)
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """The rows of history at the last checkpoint."""
+        return list(self._rows.rows)
 
     def save(self, step: int, history: list[dict[str, float]]) -> None:
         """Save the state after `step`, once. Raises StudyError when the disk is full; the state before stays."""
         if step == self.step:
             return
-        if runtime.is_chief():
-            write_text(self._history_file(step), json.dumps(history))  # first: no checkpoint is without it
         self._counter.assign(step)
+        self._rows.rows = list(history)
         try:
             self._manager.save(step)
         except tf.errors.OpError as error:
@@ -68,28 +73,33 @@ class Checkpoints:
                 raise StudyError(f"{self.folder}: the disk is full; free some space and run again.") from error
             raise
         self.step = step
-        if not runtime.is_chief():
-            return
-        kept = {self._history_file(_step_of(path)) for path in self.folder.glob("ckpt-*.index")}
-        for path in set(self.folder.glob("history-*.json")) - kept:
-            path.unlink()
 
-    def _restore(self, state: tf.train.Checkpoint) -> None:
+    def restore(self) -> bool:
+        """Put the last whole checkpoint in place, all of it; a damaged one is named, and nothing of it is used.
+
+        Returns whether there is one; else all is left as it was.
+        """
         # Found by their indices: TensorFlow's own list of them may be what was damaged.
-        paths = sorted(self.folder.glob("ckpt-*.index"), key=_step_of)
-        for path in reversed(paths):
-            try:
-                state.restore(str(path.with_suffix(""))).assert_existing_objects_matched()
-                self.history = json.loads(self._history_file(int(self._counter)).read_text(encoding="utf-8"))
-                self.step = int(self._counter)
-                return
-            except Exception as error:  # a damaged file may raise anything
-                print(f"{path}: this checkpoint is damaged ({error!r}); trying the one before it.", file=sys.stderr)
-        if (self.folder / "checkpoint").exists():  # without a list, the first one was cut off while it was written
-            raise StudyError(f"{self.folder}: none of its checkpoints can be read; remove the folder to start anew.")
+        newest_first = sorted(self.folder.glob("ckpt-*.index"), key=_step_of, reverse=True)
+        path = next(filter(_is_whole, newest_first), None)
+        if path is None:
+            return False
+        self._state.restore(str(path.with_suffix(""))).assert_existing_objects_matched()
+        self.step = int(self._counter)
+        return True
 
-    def _history_file(self, step: int) -> Path:
-        return self.folder / f"history-{step}.json"
+
+class _Rows(tf.train.experimental.PythonState):
+    """Rows of history inside a TensorFlow checkpoint, so that there is none without them."""
+
+    def __init__(self):
+        self.rows: list[dict[str, float]] = []
+
+    def serialize(self) -> str:
+        return json.dumps(self.rows)
+
+    def deserialize(self, string_value: bytes) -> None:
+        self.rows = json.loads(string_value)
 
 
 def fingerprint(recipe: Recipe, tiles: Tiles, seed: int, warm_start: str | Path | None, *settings: object) -> str:
@@ -116,6 +126,18 @@ def _meaning(code: str) -> str:
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False):
             node.body = node.body[1:]
     return ast.dump(tree)
+
+
+def _is_whole(index: Path) -> bool:
+    """Whether every value of a checkpoint can be read; TensorFlow compares each with its checksum."""
+    try:
+        reader = tf.train.load_checkpoint(str(index.with_suffix("")))
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except Exception as error:  # a damaged file may raise anything
+        print(f"{index}: this checkpoint is damaged ({error!r}); trying the one before it.", file=sys.stderr)
+        return False
+    return True
 
 
 def _step_of(path: Path) -> int:

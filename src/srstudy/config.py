@@ -12,10 +12,11 @@ from typing import Any
 import yaml
 
 from srstudy.errors import StudyError
-from srstudy.schema import build, check_keys, merge, pick
+from srstudy.schema import Seed, build, check_keys, merge, pick
 from srstudy.settings import Ablation, Data, Evaluation, Profile, Recipe, TileSet, Training, Variant
 
 FOLDERS = ("checkpoints", "live", "pretrained", "released")  # of models/, where every variant has one too
+GRID_LR = 64  # LR side of the tiles that warm starts and released models take their random crops from
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
     study = Study(
         root=root,
         profile_name=name,
-        seed=build(int, params["seed"], "seed"),
+        seed=build(Seed, params["seed"], "seed"),
         data=build(Data, params["data"], "data"),
         evaluation=build(Evaluation, params["evaluation"], "evaluation"),
         training=build(Training, params["training"], "training"),
@@ -202,13 +203,13 @@ def _check_names(study: Study) -> None:
             if recipe.steps is None:
                 raise StudyError(f"{section}.{key}: the key 'steps' is missing.")
             _check_warm_start(study, recipe, f"{section}.{key}")
+            _check_crop(recipe, GRID_LR, f"{section}.{key}")
     for key, tiles in study.sets.items():
         pick(study.profile.selections, tiles.selection, f"sets.{key}.selection")
         study.images(key)
     for section in ("recipes", "pretrain", "released"):
         for key, recipe in getattr(study, section).items():
             _check_losses(recipe, f"{section}.{key}")
-    _check_arms(study)
     for name, variant in study.variants.items():
         pick(study.sets, variant.set, f"variants.{name}.set")
         if variant.snapshot is not None and variant.snapshot > variant.epochs:
@@ -216,6 +217,8 @@ def _check_names(study: Study) -> None:
                 f"variants.{name}.snapshot: comes after its last epoch; choose at most {variant.epochs:g}."
             )
         _check_warm_start(study, study.recipe(name), f"recipes.{variant.recipe}")
+        _check_crop(study.recipe(name), study.sets[variant.set].lr_size, f"recipes.{variant.recipe}")
+    _check_arms(study)
 
 
 def _check_sources(study: Study) -> None:
@@ -246,11 +249,17 @@ def _check_warm_start(study: Study, recipe: Recipe, where: str) -> None:
 
 
 def _check_arms(study: Study) -> None:
-    pick(study.variants, study.ablation.variant, "ablation.variant")
+    variant = pick(study.variants, study.ablation.variant, "ablation.variant")
     for name, recipe in study.arms.items():
         where = f"ablation.changes.{name}"
         _check_losses(recipe, where)
         _check_warm_start(study, recipe, where)
+        _check_crop(recipe, study.sets[variant.set].lr_size, where)
+
+
+def _check_crop(recipe: Recipe, lr_size: int, where: str) -> None:
+    if recipe.crop is not None and recipe.crop > lr_size:
+        raise StudyError(f"{where}.crop: {recipe.crop} is larger than its LR tiles; choose at most {lr_size}.")
 
 
 def _check_losses(recipe: Recipe, where: str) -> None:

@@ -17,33 +17,44 @@ def flops(model: keras.Model, side: int) -> float:
 
     A multiplication and an addition count as two. What is left out (norms, activations) is about 1%.
     """
+    return sum(layer_flops(model, side))
+
+
+def layer_flops(model: keras.Model, side: int) -> list[float]:
+    """The same, layer by layer from the image on."""
     probe = keras.models.clone_model(model, input_tensors=keras.Input((side, side, 3)))
-    total = 0.0
+    found = []
     for layer in probe.layers:
         if isinstance(layer, keras.layers.Conv2D):
             _, height, width, _ = layer.output.shape
             kernel_height, kernel_width, channels, filters = layer.kernel.shape
-            total += 2.0 * height * width * kernel_height * kernel_width * channels * filters
+            found.append(2.0 * height * width * kernel_height * kernel_width * channels * filters)
         elif isinstance(layer, keras.layers.Dense):
-            total += 2.0 * layer.kernel.shape[0] * layer.kernel.shape[1]
-    return total
+            found.append(2.0 * layer.kernel.shape[0] * layer.kernel.shape[1])
+    return found
 
 
 def flops_per_step(recipe: Recipe, tiles: Tiles) -> float:
     """Floating-point operations of one update of each player, for the whole batch.
 
-    A backward pass costs as much as a forward one for the inputs and once more for the weights. The generator runs
-    forward and backward; the discriminator forward three times (HR, SR, SR again for the generator; HR again too, if it
-    is relativistic), backward for its own update twice and once for the generator's inputs; the content network forward
-    twice and back to its inputs once.
+    A backward pass costs as much as a forward one for the weights and once more for the inputs. The generator learns
+    once; the discriminator twice (from HR and from SR), and it judges SR for the generator, forward and back to its
+    inputs (HR too, forward, if it is relativistic). The content network runs forward on HR, and forward and back to its
+    inputs on SR.
     """
     lr_side = recipe.crop or tiles.lr.shape[1]
-    total = 3 * flops(build_generator(recipe.generator), lr_side)
     hr_side = SCALE * lr_side
+    total = _learning(build_generator(recipe.generator), lr_side)
     if recipe.loss_weights.adversarial:
         settings = recipe.discriminator
         network = discriminator(hr_side, settings.filters, settings.dense, settings.momentum)
-        total += (3 + recipe.relativistic + 2 * 2 + 1) * flops(network, hr_side)
+        total += 2 * _learning(network, hr_side) + (2 + recipe.relativistic) * flops(network, hr_side)
     if recipe.loss_weights.content:
         total += 3 * flops(feature_network(recipe.content.network, (recipe.content.layer,), None), hr_side)
     return total * recipe.batch_size
+
+
+def _learning(network: keras.Model, side: int) -> float:
+    """Forward and back to all weights: no gradient is needed for the image, the first layer's input."""
+    layers = layer_flops(network, side)
+    return 3 * sum(layers) - layers[0]

@@ -138,6 +138,20 @@ def curves(history: Sequence[Mapping[str, float]], title: str, columns: int = 5)
     return _titled(figure, title)
 
 
+def rate_curves(rates: pd.DataFrame, title: str) -> Figure:
+    """How fast a run was and what it held in memory, over training steps; columns as in `reports/rates`."""
+    labels = {"images_per_second": "images per second", "gflops": "GFLOP per second", "memory_gb": "memory (GB)"}
+    figure, axes = _subplots(1, len(labels), figsize=(3.1 * len(labels), 2.3))
+    for axis, (name, label) in zip(axes, labels.items()):
+        axis.plot(rates.step, rates[name], color=PLAIN, marker="." if len(rates) < 12 else None)
+        axis.set_title(label, fontsize=9)
+        axis.set_xlabel("step", fontsize=8)
+        axis.set_xlim(0, 1.03 * rates.step.max())
+        axis.set_ylim(0, 1.1 * rates[name].max())
+        axis.tick_params(labelsize=7)
+    return _titled(figure, title)
+
+
 def strips(folder: str | Path, title: str, most: int = 6) -> Figure | None:
     """The pictures of a run's validations, one below the other, the first and the last among them; None if it has none
     yet.

@@ -12,20 +12,25 @@ from srstudy.settings import Guards
 
 @dataclass(frozen=True)
 class Event:
-    """A guard that fired: after which step, which guard, what it saw, and its threshold."""
+    """A guard that fired: after which step, which guard, what it saw, and its threshold, where it has one."""
 
     step: int
     guard: str
-    value: float
-    threshold: float
+    value: float | None
+    threshold: float | None
+
+    def __str__(self) -> str:
+        seen = "" if self.value is None else f", {self.value:.2f}"
+        return f"{self.guard} (step {self.step}{seen})"
 
 
-def guard_events(history: Sequence[Mapping[str, float]], guards: Guards) -> list[Event]:
+def guard_events(history: Sequence[Mapping[str, float]], guards: Guards, not_finite: int | None = None) -> list[Event]:
     """What the guards see in a history: each guard once per time that it begins to fire.
 
-    A pure function of the rows, so that a resumed run tells what an uninterrupted one tells.
+    `not_finite` is the step that ended the run because a loss or a gradient was not finite. A pure function of these,
+    so that a resumed run tells what an uninterrupted one tells.
     """
-    events = []
+    events = [Event(not_finite, "loss or gradient not finite", None, None)] if not_finite else []
     for name, threshold, seen in (
         ("discriminator won", guards.discriminator_won, _lasting(history, guards.patience, min)),
         ("discriminator lost", guards.discriminator_lost, _lasting(history, guards.patience, max)),

@@ -126,3 +126,7 @@ class FusedAdam(keras.optimizers.Adam):
             epsilon=self.epsilon,
             grad=gradient,
         )
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        """Keras would sum the gradients over devices here; `step.py` has done so, to know their norm."""
+        return grads_and_vars

@@ -11,24 +11,38 @@ from scmrepo.exceptions import SCMError
 
 from srstudy import runtime
 from srstudy.config import Study
+from srstudy.figures import rate_curves, save_figure
 from srstudy.files import write_csv, write_json
 from srstudy.metrics import RATES
 from srstudy.training import Trained
 
 
-def write_records(study: Study, name: str, trained: Trained, flops_per_image: float) -> None:
-    """Write `reports/history/NAME.csv`, `reports/rates/NAME.csv` and `reports/runs/NAME.json`.
+def write_records(study: Study, name: str, trained: Trained, flops: float) -> None:
+    """Write `reports/history/NAME.csv`, `reports/runs/NAME.json`, and `reports/rates/NAME.csv` with its picture.
 
-    Rates differ between equal runs, so they have a file of their own; `gflops` are 10^9 operations per second.
+    `flops` are a step's. Rates differ between equal runs, so they have files of their own; `gflops` are 10^9 operations
+    per second.
     """
     if not runtime.is_chief():
         return
-    history, reports = pd.DataFrame(trained.history), study.root / "reports"
-    rates = history[["step", *RATES]].assign(gflops=history.images_per_second * flops_per_image / 1e9)
+    history, reports, batch_size = pd.DataFrame(trained.history), study.root / "reports", study.recipe(name).batch_size
+    rates = history[["step", *RATES]].assign(gflops=history.images_per_second * flops / batch_size / 1e9)
     write_csv(reports / "history" / f"{name}.csv", history.drop(columns=list(RATES)))
     write_csv(reports / "rates" / f"{name}.csv", rates.round(3))
+    gflop, seconds = flops / 1e9, seconds_trained(rates, batch_size)
+    mean = rates.step.iloc[-1] * gflop / seconds
+    title = f"{name}: {gflop:.3g} GFLOP a step, {mean:.3g} a second on average; {seconds / 60:.1f} minutes of steps"
+    save_figure(rate_curves(rates, f"{title} ({study.profile_name} profile)"), reports / "rates" / f"{name}.svg")
     summary = {"complete": trained.complete, "step": trained.step, "steps": trained.steps}
+    if trained.not_finite:
+        summary["not_finite"] = trained.not_finite
     write_json(reports / "runs" / f"{name}.json", summary)
+
+
+def seconds_trained(rates: pd.DataFrame, batch_size: int) -> float:
+    """How long a run's steps took, whatever interrupted it; `rates` as in `reports/rates`. Validations don't count."""
+    images = batch_size * rates.step.diff().fillna(rates.step)
+    return float((images / rates.images_per_second).sum())
 
 
 def live_log(study: Study, name: str) -> Callable[[dict[str, float]], None]:

@@ -66,10 +66,7 @@ def runs_table(study: Study) -> pd.DataFrame:
         run = json.loads(path.read_text(encoding="utf-8"))
         history = pd.read_csv(study.root / "reports" / "history" / f"{name}.csv")
         known = [row.dropna().to_dict() for _, row in history.iterrows()]
-        seen = [
-            f"{event.guard} (step {event.step}, {event.value:.2f})"
-            for event in guard_events(known, study.training.guards)
-        ]
+        seen = map(str, guard_events(known, study.training.guards, run.get("not_finite")))
         rows.append(
             {
                 "run": study.method_name(name),

@@ -12,10 +12,12 @@ from typing import Annotated, Any
 
 from srstudy.errors import StudyError
 
-POSITIVE, UNIT = "above 0", "from 0 to 1"
+POSITIVE, UNIT, NO_LESS = "above 0", "from 0 to 1", "of at least 0"
 Count = Annotated[int, POSITIVE]  # at least 1
 Amount = Annotated[float, POSITIVE]  # above 0
 Share = Annotated[float, UNIT]  # from 0 to 1
+Weight = Annotated[float, NO_LESS]  # 0 or more
+Seed = Annotated[int, NO_LESS]
 
 
 def pick(mapping: dict[str, Any], name: str, where: str) -> Any:
@@ -39,8 +41,8 @@ def check_keys(value: Any, known: set[str], required: set[str], where: str) -> N
 def build(kind: Any, value: Any, where: str) -> Any:
     """Make `value`, as read from YAML, into the annotated type `kind`; `where` is its place in the file.
 
-    Knows dataclasses, `X | None`, dict[str, X], tuple[X, ...], Literal, `Count`, `Amount`, `Share`, Any and plain
-    types.
+    Knows dataclasses, `X | None`, dict[str, X], tuple[X, ...], Literal, `Count`, `Amount`, `Share`, `Weight`, `Seed`,
+    Any and plain types.
     Raises StudyError if the value does not fit.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -61,8 +63,8 @@ def build(kind: Any, value: Any, where: str) -> Any:
         return value
     if origin is Annotated:
         number = build(arguments[0], value, where)
-        fits = 0 <= number <= 1 if arguments[1] == UNIT else number > 0 and math.isfinite(number)
-        if not fits:
+        fits = {POSITIVE: number > 0, UNIT: 0 <= number <= 1, NO_LESS: number >= 0}[arguments[1]]
+        if not (fits and math.isfinite(number)):
             raise StudyError(f"{where}: expected a number {arguments[1]}, found {value!r}.")
         return number
     return _check_scalar(kind, value, where)

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from srstudy.schema import Amount, Count, Share
+from srstudy.schema import Amount, Count, Share, Weight
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ class Content:
 class LossWeights:
     """Weights of the generator's loss terms; a term of weight 0 is not computed."""
 
-    content: float
-    adversarial: float
-    pixel: float
+    content: Weight
+    adversarial: Weight
+    pixel: Weight
 
 
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]

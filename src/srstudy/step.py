@@ -17,6 +17,14 @@ REPORTED = (
 )  # fmt: skip
 
 
+class NotFinite(StudyError):
+    """A loss or a gradient was not finite; `step` is the first step in which one was."""
+
+    def __init__(self, step: int):
+        super().__init__(f"a loss or gradient was not finite in step {step}; lower learning_rate, which starts anew.")
+        self.step = step
+
+
 class Update:
     """One update of each player, compiled once: call it with a batch and the number of the step, from 1.
 
@@ -52,20 +60,16 @@ class Update:
         self._update(lr, hr, tf.constant(number, tf.int64))
 
     def means(self, count: int) -> dict[str, float]:
-        """What was reported, averaged over the last `count` steps; the sums begin anew. Raises as `check` does."""
-        self.check()
+        """What was reported, averaged over the last `count` steps; the sums begin anew."""
         values = (self.sums / count).numpy()
         self.sums.assign(tf.zeros_like(self.sums))
         return dict(zip(self.names, map(float, values)))
 
     def check(self) -> None:
-        """Raises StudyError, naming the first such step, if a loss or a gradient was not finite."""
+        """Raises NotFinite if a loss or a gradient was not finite in any step so far."""
         step = int(self._unfinite)
         if step:
-            raise StudyError(
-                f"training: a loss or gradient was not finite in step {step}; the last checkpoint before it is kept; "
-                "lower learning_rate, which starts anew."
-            )
+            raise NotFinite(step)
 
 
 def reported_by(recipe: Recipe) -> set[str]:
@@ -95,7 +99,7 @@ class _DeviceUpdate:
             terms = self._generator_terms(hr, sr)
             loss = tf.add_n([self._weight(name, progress) * term for name, term in terms.items()])
             scaled = self.players.generator_optimizer.scale_loss(loss / self.replicas)
-        norm = _apply(tape, scaled, self.players.generator, self.players.generator_optimizer, self.replicas)
+        norm = _apply(tape, scaled, self.players.generator, self.players.generator_optimizer)
         report |= terms | {"generator": loss, "generator_gradient": norm}
         return {name: report[name] / self.replicas for name in REPORTED if name in report}
 
@@ -105,7 +109,7 @@ class _DeviceUpdate:
             real, fake = discriminator(hr, training=True), discriminator(sr, training=True)
             loss = losses.discriminator_loss(real, fake, recipe.label_smoothing, recipe.relativistic)
             scaled = self.players.discriminator_optimizer.scale_loss(loss / self.replicas)
-        norm = _apply(tape, scaled, discriminator, self.players.discriminator_optimizer, self.replicas)
+        norm = _apply(tape, scaled, discriminator, self.players.discriminator_optimizer)
         # A relativistic one learns differences alone: real is told from fake by the mean of the other.
         high, low = (losses.mean_over_devices(x) for x in (fake, real)) if recipe.relativistic else (0.0, 0.0)
         return {
@@ -132,19 +136,14 @@ class _DeviceUpdate:
         return weight * tf.minimum(progress / over, 1.0) if name == "adversarial" and over else weight
 
 
-def _apply(
-    tape: tf.GradientTape, scaled: tf.Tensor, model: keras.Model, optimizer: keras.Optimizer, replicas: int
-) -> tf.Tensor:
-    """One update; returns the norm of the gradient of this device's part of the batch."""
-    gradients = tape.gradient(scaled, model.trainable_variables)
+def _apply(tape: tf.GradientTape, scaled: tf.Tensor, model: keras.Model, optimizer: keras.Optimizer) -> tf.Tensor:
+    """One update; returns the norm of the whole batch's gradient, the sum of what each device found in its part."""
+    context = tf.distribute.get_replica_context()
+    gradients = context.all_reduce("SUM", tape.gradient(scaled, model.trainable_variables))
     norm = tf.linalg.global_norm(gradients)
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        # float16 needs the loss large. A gradient beyond its range is no failure: the update is skipped and a smaller
-        # scale tried, on all devices when on one, which Keras does not see to by itself.
-        overflow = tf.cast(~tf.math.is_finite(norm), tf.float32)
-        if replicas > 1:
-            overflow = tf.distribute.get_replica_context().all_reduce("SUM", overflow)
-            gradients = [tf.where(overflow > 0, float("nan"), gradient) for gradient in gradients]
-        norm = tf.where(overflow > 0, 0.0, norm / optimizer.scale_loss(1.0))
+        # float16 needs the loss large. A gradient beyond its range, which is so on all devices when it is on one, is
+        # no failure: the update is skipped and a smaller scale tried.
+        norm = tf.where(tf.math.is_finite(norm), norm / optimizer.scale_loss(1.0), 0.0)
     optimizer.apply(gradients, model.trainable_variables)
-    return norm * replicas
+    return norm

@@ -15,14 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from srstudy.config import Study
+from srstudy.config import GRID_LR, Study
 from srstudy.degrade import SCALE, crop_to_multiple, downscale
 from srstudy.errors import StudyError
 from srstudy.files import replacing
 from srstudy.images import read_rgb
 from srstudy.sources import sample_photos
-
-GRID_TILE = 256  # HR pixels a side; training takes random crops out of it
 
 
 @dataclass(frozen=True)
@@ -105,5 +103,5 @@ def training_tiles(study: Study, name: str) -> Tiles:
     """
     if name in study.on_sample:
         photos = [photo for photo in sample_photos(study.root) if photo.split == "train"]
-        return grid_tiles([read_rgb(study.root / photo.path) for photo in photos], GRID_TILE)
+        return grid_tiles([read_rgb(study.root / photo.path) for photo in photos], SCALE * GRID_LR)
     return open_tiles(study.root / "data" / "prepared" / study.variant(name).set)

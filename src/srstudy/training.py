@@ -27,7 +27,7 @@ from srstudy.files import COMPLETE, replacing, write_text
 from srstudy.guards import Event, guard_events
 from srstudy.players import build_generator, make_players, weights_of
 from srstudy.settings import Recipe, Training
-from srstudy.step import Update
+from srstudy.step import NotFinite, Update
 from srstudy.tiles import Tiles
 from srstudy.watch import Diary, Schedule, Validation
 
@@ -54,7 +54,8 @@ class Trained:
     """What a run leaves: the generator, its history, and the generator at `snapshot_step`.
 
     `step` is below `steps` when a time budget ended it: then the generator is what it was by then, and the checkpoints
-    stay, so that the same call goes on.
+    stay, so that the same call goes on. Or when something in step `not_finite` was not finite: then the generator is
+    that of the last checkpoint before.
     """
 
     generator: keras.Model
@@ -64,6 +65,7 @@ class Trained:
     steps: int
     snapshot: keras.Model | None
     checkpoints: Path
+    not_finite: int | None = None
 
     @property
     def complete(self) -> bool:
@@ -71,14 +73,24 @@ class Trained:
         return self.step == self.steps
 
     @property
+    def outcome(self) -> str:
+        """How far the run came, and why no further."""
+        reached = f"{self.step} of {self.steps} steps"
+        if self.complete:
+            return reached
+        way_out = f"{NotFinite(self.not_finite)}" if self.not_finite else "run again to go on"
+        return f"{reached}: NOT COMPLETE, {way_out}"
+
+    @property
     def strips(self) -> Path:
         """The folder of the validations' pictures."""
         return self.checkpoints / "strips"
 
     def events_table(self) -> pd.DataFrame:
-        """What the guards saw, a row each."""
+        """What the guards saw, a row each; where there is no threshold, an empty cell."""
         columns = [field.name for field in fields(Event)]
-        return pd.DataFrame([astuple(event) for event in self.events], columns=columns)
+        rows = [["" if cell is None else cell for cell in astuple(event)] for event in self.events]
+        return pd.DataFrame(rows, columns=columns)
 
     def save(self, folder: str | Path) -> None:
         """Write `generator.keras`, `snapshot.keras` and `strips` if there are, into `folder`: all of it or nothing.
@@ -107,12 +119,16 @@ def train(
     """Train a generator for `run.steps` updates (paper III, IV); `log` is given every row of history as it comes.
 
     Interrupted and called again with an equal run, it goes on from the last checkpoint and ends with the same weights
-    and history, to the bit. Raises StudyError when a loss is no longer finite, the disk is full, the batch can't be
-    divided among the devices, or SIGTERM or Ctrl-C came (after saving where it was).
+    and history, to the bit. When a loss or a gradient is not finite, it ends with the last checkpoint before that step.
+    Raises StudyError when there is none yet, the disk is full, the batch can't be divided among the devices, or SIGTERM
+    or Ctrl-C came (after saving where it was).
     """
     keras.utils.set_random_seed(run.seed)  # the first weights depend on nothing that was built before
     training = _Training(run, settings, validation, log)
-    return training.result(training.go())
+    try:
+        return training.result(training.go())
+    except NotFinite as error:
+        return training.result(training.fall_back(error), not_finite=error.step)
 
 
 class _Training:
@@ -156,29 +172,41 @@ class _Training:
                 bar.update(self.run.recipe.batch_size)
                 if step == self.run.snapshot_step and runtime.is_chief():
                     networks.save_model(self._current(), self.folder / "snapshot.keras")
-                if self.diary.schedule.is_row(step):
+                reason, is_row = self._reason(step, stopped()), self.diary.schedule.is_row(step)
+                due = reason or self._is_checkpoint(step)
+                if due or is_row:
+                    self.update.check()
+                if is_row:
                     row = self._add_row(step)
                     bar.set_postfix({name: f"{row[name]:.3g}" for name in self.update.names})
-                reason = self._reason(step, stopped())
-                if reason or self._is_checkpoint(step):
-                    self.update.check()
+                if due:
                     self.kept.save(step, self.diary.history)
                 if reason:
                     self._stop(step, reason)
                     break
         return step
 
-    def result(self, step: int) -> Trained:
+    def fall_back(self, error: NotFinite) -> int:
+        """Go back to the last checkpoint and return its step; raises `error` if there is none."""
+        if not self.kept.step or not self.kept.restore():
+            raise error
+        print(error, file=sys.stderr)
+        self.diary.history = self.kept.history
+        self._add_last_row(self.kept.step)
+        return self.kept.step
+
+    def result(self, step: int, not_finite: int | None = None) -> Trained:
         """What the run leaves after `step`."""
-        snapshot = self.folder / "snapshot.keras"
+        snapshot, at = self.folder / "snapshot.keras", self.run.snapshot_step
         return Trained(
             generator=self._current(),
             history=self.diary.history,
-            events=guard_events(self.diary.history, self.settings.guards),
+            events=guard_events(self.diary.history, self.settings.guards, not_finite),
             step=step,
             steps=self.run.steps,
-            snapshot=networks.load_model(snapshot) if snapshot.is_file() else None,
+            snapshot=networks.load_model(snapshot) if at and at <= step and snapshot.is_file() else None,
             checkpoints=self.folder,
+            not_finite=not_finite,
         )
 
     def _say_what_is_not_resumed(self) -> None:
@@ -220,7 +248,11 @@ class _Training:
     def _stop(self, step: int, reason: str) -> None:
         if reason != TIME_BUDGET:
             raise StudyError(f"training: {reason} came after step {step} of {self.run.steps}; run again to go on.")
-        if not self.diary.schedule.is_row(step):  # a row to read, but not in the checkpoint: what goes on has none here
+        self._add_last_row(step)
+
+    def _add_last_row(self, step: int) -> None:
+        """A row to read, where the run ends early; not in the checkpoint, for what goes on has none here."""
+        if not self.diary.schedule.is_row(step):
             self._add_row(step)
 
 

@@ -92,7 +92,7 @@ class Diary:
         self._timed_steps, self._clock = 0, time.perf_counter()
 
     def add(self, step: int, update: Update, recipe: Recipe) -> dict[str, float]:
-        """Put the row that ends with `step` into the history and return it. Raises as `Update.check` does."""
+        """Put the row that ends with `step` into the history and return it."""
         count = step - (self.history[-1]["step"] if self.history else 0)
         row = {"step": step, "epoch": round(step / self.schedule.epoch_steps, 3), **update.means(count)}
         row["learning_rate"] = rate_at(recipe, self.schedule.steps, step)

@@ -1,0 +1,134 @@
+"""Sides of the comparisons of a training step: ours, ours with one thing changed, and other people's."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from timing import random_batch, scaled, timed
+
+
+def paper_players(lr_side: int, batch: int):
+    """The paper's full-size recipe and its players, with an untrained VGG19."""
+    from dataclasses import replace
+
+    from srstudy import losses, players
+    from srstudy.config import load_study
+    from srstudy.perceptual import feature_network
+
+    recipe = replace(load_study("paper").recipes["srgan"], batch_size=batch)
+    without = replace(recipe, loss_weights=replace(recipe.loss_weights, content=0.0))
+    vgg = feature_network(recipe.content.network, (recipe.content.layer,), None)
+    made = players.make_players(without, 4 * lr_side, 1000, None)
+    return recipe, replace(made, content_loss=losses.content_loss(vgg, recipe.content.feature_scale))
+
+
+def ours_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
+    """The study's step on a batch in memory."""
+    from srstudy import runtime
+
+    runtime.start(1)
+    return _paper_step(lr_side, batch, rounds)
+
+
+def without_onednn_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
+    """The same without oneDNN, as TensorFlow comes on processors without AVX-512."""
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()  # as on our side
+    return _paper_step(lr_side, batch, rounds)
+
+
+def xla_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
+    """The same compiled by XLA as a whole, which it does not where operations have to be deterministic."""
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+    return _paper_step(lr_side, batch, rounds, jit_compile=True)
+
+
+def keras_adam_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
+    """The same with Keras's own Adam."""
+    from srstudy import runtime
+
+    runtime.start(1)
+    import keras
+
+    from srstudy import players
+
+    players.FusedAdam = keras.optimizers.Adam
+    return _paper_step(lr_side, batch, rounds)
+
+
+def bfloat16_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
+    """The same with its convolutions in bfloat16."""
+    from srstudy import runtime
+
+    runtime.start(1)
+    from srstudy.training import mixed_precision
+
+    with mixed_precision("mixed_bfloat16"):
+        return _paper_step(lr_side, batch, rounds)
+
+
+def _paper_step(lr_side: int, batch: int, rounds: int, jit_compile: bool = False) -> dict[str, object]:
+    import tensorflow as tf
+
+    from srstudy.step import Update
+
+    recipe, players = paper_players(lr_side, batch)
+    update = Update(recipe, players, 1000, tf.distribute.get_strategy())
+    step = tf.function(update._update, jit_compile=True) if jit_compile else update._update
+    lr, hr = map(tf.constant, random_batch(lr_side, batch))
+    number = tf.constant(1, tf.int64)
+    return timed(lambda: (step(lr, hr, number), update.sums.numpy()), rounds)
+
+
+def torch_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
+    """The same networks, losses and updates in PyTorch."""
+    import torch
+    from in_torch import Step
+
+    step = Step(lr_side)
+    lr, hr = (
+        torch.from_numpy(scaled(images)).permute(0, 3, 1, 2).to(memory_format=torch.channels_last)
+        for images in random_batch(lr_side, batch)
+    )
+    return timed(lambda: step(lr, hr), rounds)
+
+
+def tutorial_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
+    """What tutorials do in Keras: `predict`, `train_on_batch` of the discriminator twice, then of both together."""
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # the faster setting here, as on our side
+    return tutorial_default_step(lr_side, batch, rounds)
+
+
+def tutorial_default_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
+    """The same with TensorFlow as it comes: on processors without AVX-512, without oneDNN."""
+    import keras
+
+    from srstudy import networks
+    from srstudy.perceptual import feature_network
+
+    networks.OutputConv = keras.layers.Conv2D  # Keras's own layers alone
+    generator, discriminator = networks.srgan_generator(), networks.discriminator(4 * lr_side)
+    vgg = feature_network("vgg19", ("block3_conv4",), None)
+    judge = keras.Sequential([discriminator, keras.layers.Activation("sigmoid")])
+    judge.compile(keras.optimizers.Adam(2e-4), "binary_crossentropy")
+    lr_input = keras.Input((lr_side, lr_side, 3))
+    frozen = keras.Sequential([discriminator, keras.layers.Activation("sigmoid")])
+    sr = generator(lr_input)
+    discriminator.trainable = False
+    combined = keras.Model(lr_input, [frozen(sr), vgg(sr)])
+    combined.compile(keras.optimizers.Adam(2e-4), ["binary_crossentropy", "mse"], loss_weights=[1e-3, 1.0])
+    lr, hr = map(scaled, random_batch(lr_side, batch))
+    real, fake = np.ones((batch, 1)), np.zeros((batch, 1))
+
+    def step():
+        sr = generator.predict(lr, verbose=0)
+        discriminator.trainable = True
+        judge.train_on_batch(hr, real)
+        judge.train_on_batch(sr, fake)
+        discriminator.trainable = False
+        combined.train_on_batch(lr, [real, vgg.predict(hr, verbose=0)])
+
+    return timed(step, rounds)
