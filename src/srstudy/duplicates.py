@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from srstudy.facts import THUMBNAIL
 from srstudy.settings import Duplicates
 
 ROWS, COLUMNS = 64, 16384  # hashes compared at a time: a million pairs
@@ -27,7 +28,7 @@ def duplicate_groups(scan: pd.DataFrame, settings: Duplicates) -> np.ndarray:
     labels = pd.factorize(scan.sha256)[0].astype(np.int64)
     labels[scan.sha256 == ""] = labels.max(initial=0) + 1 + np.arange((scan.sha256 == "").sum())
     places = np.flatnonzero(scan.phash != "")
-    thumbnails = np.stack([np.frombuffer(scan.thumbnail.iloc[place], np.uint8) for place in places])
+    thumbnails = np.frombuffer(b"".join(scan.thumbnail.iloc[places]), np.uint8).reshape(-1, THUMBNAIL * THUMBNAIL)
     lively = thumbnails.std(axis=1) >= settings.flat
     places, thumbnails = places[lively], thumbnails[lively]
     hashes = np.array([int(value, 16) for value in scan.phash.iloc[places]], np.uint64)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from srstudy.archives import Archive, open_archive
 from srstudy.errors import StudyError
 from srstudy.files import replacing
 
+_until_the_end = ExitStack()
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 
 
@@ -29,6 +32,23 @@ def rgb_of(content: bytes, name: str) -> np.ndarray:
     """Decode the bytes of an image file as `read_rgb` does; errors call it `name`."""
     with opened(io.BytesIO(content), name) as image:
         return np.asarray(upright_rgb(image))
+
+
+def read_photo(root: Path, row: object) -> np.ndarray:
+    """The pixels uint8 [H, W, 3] of a row of the manifest, read from its archive; `root` is the project's folder.
+
+    Raises StudyError, naming the archive and the file, when it can't be read. May be called from several threads.
+    """
+    path = root / row.archive
+    if not path.exists():
+        raise StudyError(f"{row.archive}: is gone; put it back, or run `dvc repro` to scan what there is now.")
+    return rgb_of(_archive(path, path.stat().st_mtime_ns).read(row.member), f"{row.archive}: {row.member}")
+
+
+@lru_cache
+def _archive(path: Path, changed: int) -> Archive:
+    # Open until the end, because the list of a large archive's files takes long to read.
+    return _until_the_end.enter_context(open_archive(path))
 
 
 @contextmanager

@@ -8,13 +8,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from srstudy.archives import open_archive
 from srstudy.config import Study
 from srstudy.degrade import SCALE
 from srstudy.duplicates import duplicate_groups
 from srstudy.errors import StudyError
 from srstudy.files import replacing
-from srstudy.images import rgb_of
 from srstudy.sources import FIELDS, SPLITS, photo_table
 
 RANK = {"test": 0, "validation": 1, "train": 2}  # of duplicates in two splits, the later one gives way
@@ -54,15 +52,6 @@ def split_of(id: str, held_out: int, seed: int) -> str:
 def usable(manifest: pd.DataFrame, split: str) -> pd.DataFrame:
     """Rows of one split that are not excluded."""
     return manifest[(manifest.split == split) & (manifest.excluded == "")]
-
-
-def read_photo(root: Path, row: object) -> np.ndarray:
-    """The pixels uint8 [H, W, 3] of a row of the manifest, read from its archive.
-
-    Raises StudyError, naming the archive and the file, when it can't be read.
-    """
-    with open_archive(root / row.archive) as archive:
-        return rgb_of(archive.read(row.member), f"{row.archive}: {row.member}")
 
 
 def save_manifest(path: str | Path, manifest: pd.DataFrame) -> None:
