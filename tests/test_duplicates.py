@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from srstudy import duplicates
-from srstudy.duplicates import correlation, duplicate_groups, near_pairs
+from srstudy.duplicates import closest_pairs, correlation, duplicate_groups, near_pairs
 from srstudy.facts import facts_of
 
 RESIZED = {"half as large": 0.5, "a quarter as large": 0.25, "twice as large": 2}
@@ -125,3 +125,8 @@ def test_correlation_is_pearson_s():
     expected = [np.corrcoef(a, b)[0, 1] for a, b in zip(one, other)]
     assert correlation(one, other) == pytest.approx(expected)
     assert correlation(np.full((1, 256), 9, np.uint8), one[:1]) == [0]
+
+
+def test_the_closest_pairs_are_those_whose_hashes_differ_least():
+    rows = pd.DataFrame({"id": list("abcde"), "phash": ["00f0", "0000", "", "ffff", "0001"]})
+    assert closest_pairs(rows, 2) == [("b", "e", 1), ("a", "b", 4)]

@@ -17,7 +17,19 @@ from srstudy.config import load_study
 from srstudy.errors import StudyError
 from srstudy.facts import facts_of
 from srstudy.images import read_photo
-from srstudy.manifest import by_reason, by_source, make_manifest, open_manifest, save_manifest, split_of, usable
+from srstudy.manifest import (
+    by_licence,
+    by_reason,
+    by_source,
+    colours,
+    duplicate_pairs,
+    make_manifest,
+    open_manifest,
+    save_manifest,
+    split_of,
+    table_1,
+    usable,
+)  # fmt: skip
 from srstudy.scan import photo_id, scan_source
 from srstudy.sources import SPLITS, locate
 
@@ -284,3 +296,37 @@ def test_counts_per_source_and_per_reason_add_up(album, good, photos):
 
 def test_nothing_left_out_is_a_table_without_rows(album, good):
     assert len(by_reason(album.manifest())) == 0
+
+
+def test_table_1_has_the_true_counts_of_the_sources_that_are_there(album, photos):
+    for split, photo in zip(SPLITS, photos):
+        album.add(photo, split, "camera")
+    album.add(photos[4].resize((200, 200)), "train")
+    manifest = album.manifest()
+    paper = {"description": "d", "images": "~9", "attributes": "a", "use": "u"}
+    registry = album.study.params["data"]["sources"]
+    registry["camera"]["paper"] = paper
+    registry["other"] = {**registry["camera"], "title": "Other"}
+    table = table_1(album.study.load(), manifest)
+    assert list(table["data set"]) == ["camera", "Other"]
+    assert list(table.files) == [4, "not in this profile"]
+    assert list(table.usable) == [3, ""]
+    assert list(table["size"]) == ["300x300", ""]
+
+
+def test_licences_are_counted_per_source(committed, sources):
+    table = by_licence(committed[1])
+    listed = pd.DataFrame([row for row in sources if row["split"] in SPLITS])
+    assert table.loc["CC0-1.0", "gcompris"] == ((listed.licence == "CC0-1.0") & (listed.source == "gcompris")).sum()
+    assert table.to_numpy().sum() == len(listed)
+
+
+def test_colours_are_means_over_the_photographs_of_a_source(committed):
+    _, manifest = committed
+    mean_b = manifest[manifest.source == "mate"].mean_b
+    assert colours(manifest).loc["mate", "mean_b"] == f"{mean_b.mean():.1f} ± {mean_b.std():.1f}"
+
+
+def test_pairs_of_duplicates_name_the_kept_one_first(album, good, photos):
+    kept, lost = album.add(photos[4], "test"), album.add(darker(photos[4]), "train")
+    assert duplicate_pairs(album.manifest()) == [(kept, lost)]

@@ -43,6 +43,16 @@ def duplicate_groups(scan: pd.DataFrame, settings: Duplicates) -> np.ndarray:
     return labels
 
 
+def closest_pairs(manifest: pd.DataFrame, count: int) -> list[tuple[str, str, int]]:
+    """The `count` pairs of rows (ids) whose hashes differ least, and in how many bits; of at most 2000 rows."""
+    rows = manifest[manifest.phash != ""].iloc[:2000]
+    hashes = np.array([int(value, 16) for value in rows.phash], np.uint64)
+    one, other = np.triu_indices(len(rows), 1)
+    differing = np.bitwise_count(hashes[one] ^ hashes[other])
+    nearest = differing.argsort(kind="stable")[:count]
+    return [(rows.id.iloc[one[i]], rows.id.iloc[other[i]], int(differing[i])) for i in nearest]
+
+
 def near_pairs(hashes: np.ndarray, distance: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Places (i, j), i < j, of all hashes uint64 [N] that differ in at most `distance` bits, some at a time."""
     for top in range(0, len(hashes), ROWS):
