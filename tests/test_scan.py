@@ -17,7 +17,7 @@ from PIL import Image
 
 from srstudy.errors import StudyError
 from srstudy.facts import facts_of
-from srstudy.scan import CHUNK, scan_source
+from srstudy.scan import CHUNK, main, scan_source
 from srstudy.settings import Scan
 
 SETTINGS = Scan(window=64, workers=2)
@@ -201,3 +201,18 @@ def die(*_) -> None:
 def test_workers_do_without_tensorflow():
     code = "import sys, srstudy.scan; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=environment(), check=False).returncode == 0
+
+
+def test_a_source_of_the_study_is_scanned_by_its_name(pile, tiny_study, monkeypatch):
+    tiny_study.params["data"]["sources"]["pile"] = {
+        "title": "Pile", "licence": "CC0", "native": "any", "path": "pile", "images": "part1/*1.jpg"
+    }  # fmt: skip
+    tiny_study.set("data.scan", {"window": 64, "workers": 1})
+    tiny_study.load()
+    monkeypatch.chdir(tiny_study.root)
+    monkeypatch.setattr(sys, "argv", ["scan.py", "pile"])
+    main()
+    assert names(tiny_study.root / "data" / "scans" / "pile.parquet")[:2] == ["part1/im001.jpg", "part1/im011.jpg"]
+    monkeypatch.setattr(sys, "argv", ["scan.py", "pyle"])
+    with pytest.raises(StudyError, match="'pyle' is unknown, did you mean 'pile'"):
+        main()

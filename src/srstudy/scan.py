@@ -71,7 +71,7 @@ def scan_source(name: str, archive_path: Path, pattern: str, settings: Scan, out
     missing = {path: names for path, names in chunks.items() if not path.is_file()}
     done = len(members) - sum(map(len, missing.values()))
     with (
-        tqdm(total=len(members), initial=done, unit="file", desc=f"scanning {name}") as bar,
+        tqdm(total=len(members), initial=done, unit="file", desc=f"scanning {name}", mininterval=1) as bar,
         closing(_scanned(archive_path, missing, settings)) as scanned,
     ):
         for path, facts in scanned:
@@ -207,3 +207,5 @@ if __name__ == "__main__":  # `python -m srstudy.scan mirflickr ffhq`
         main()
     except StudyError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("error: stopped by Ctrl-C; run it again to go on.")
