@@ -2,7 +2,7 @@
 
 Each side runs in a process of its own, and the two take turns, so that a machine that slows down slows both. The
 ratio is that of the medians over all rounds: above 1, the study is faster; beside it stands how far the turns are
-apart. All of them together write `results.csv` and its table in README.md, and `scale.csv`: hours of the paper's runs.
+apart. All of them together write `results.csv` and its table in README.md, and `hours.csv`: hours of the paper's runs.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main() -> int:
             print(pd.DataFrame(rows[-1:]).to_string(index=False, header=len(rows) == 1, na_rep="-"), flush=True)
     if not options.only:
         publish("results", pd.DataFrame(rows))
-        publish("scale", scale(pd.DataFrame(rows)))
+        publish("hours", hours(pd.DataFrame(rows)))
         machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
         print(f"\nwritten to results.csv and README.md: {machine}")
     return 0
@@ -114,7 +114,7 @@ def spread(values: np.ndarray) -> str:
     return f"{values.min():.2f} to {values.max():.2f}"
 
 
-def scale(results: pd.DataFrame) -> pd.DataFrame:
+def hours(results: pd.DataFrame) -> pd.DataFrame:
     """How long the paper's runs, at their own size, would take at the rates of `results`."""
     study, rows = load_study("paper"), []
     steps = results[results.what == STEP]

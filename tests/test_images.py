@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from srstudy.errors import StudyError
-from srstudy.images import list_images, read_rgb, write_png
+from srstudy.images import list_images, read_photo, read_rgb, rgb_of, write_png
 
 # What a camera stored for each EXIF orientation, made out of the upright picture (EXIF 2.32, tag 274).
 STORED = {
@@ -137,6 +141,27 @@ def test_pixels_without_a_stated_range_are_refused(save_image):
     path = save_image(np.zeros((8, 8), np.float32), "float.tif")
     with pytest.raises(StudyError, match=r"float\.tif: .*no stated range"):
         read_rgb(path)
+
+
+def test_the_bytes_of_a_file_are_read_like_the_file(save_image, small):
+    path = save_image(small, "a.jpg")
+    assert np.array_equal(rgb_of(path.read_bytes(), "a.jpg"), read_rgb(path))
+    with pytest.raises(StudyError, match=r"album\.zip: b\.jpg: damaged image"):
+        rgb_of(path.read_bytes()[:500], "album.zip: b.jpg")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows replaces no open file")
+def test_a_photograph_is_read_from_its_archive_as_it_is_now(save_image, small, tmp_path):
+    row = SimpleNamespace(archive="raw/album.zip", member="x/a.png")
+    (tmp_path / "raw").mkdir()
+    for pixels in (small, small[::-1]):  # the archive is replaced by another one
+        with zipfile.ZipFile(tmp_path / "raw" / "new.zip", "w") as file:
+            file.write(save_image(np.ascontiguousarray(pixels), "a.png"), "x/a.png")
+        os.utime(tmp_path / "raw" / "new.zip", ns=(0, int(pixels[0, 0, 0]) * 10**9))
+        (tmp_path / "raw" / "new.zip").replace(tmp_path / "raw" / "album.zip")
+        assert np.array_equal(read_photo(tmp_path, row), pixels)
+    with pytest.raises(StudyError, match=r"raw/gone: is gone; put it back"):
+        read_photo(tmp_path, SimpleNamespace(archive="raw/gone", member="a.png"))
 
 
 def test_png_gives_back_what_was_written(tmp_path, small):

@@ -14,7 +14,7 @@ from srstudy.config import Study
 from srstudy.degrade import SCALE, crop_to_multiple, downscale, upscale
 from srstudy.enhance import Enhancer, has_batch_norm
 from srstudy.errors import StudyError
-from srstudy.images import list_images, read_rgb, write_png
+from srstudy.images import list_images, read_photo, read_rgb, write_png
 from srstudy.manifest import open_manifest, usable
 from srstudy.metrics import BICUBIC, colour, fidelity, inner, sharpness
 from srstudy.networks import load_model
@@ -35,10 +35,8 @@ def test_images(study: Study, test_set: str | Path | None = None) -> dict[str, n
     if test_set is not None:
         images = _by_name(list_images(study.root / test_set))
     else:
-        rows = usable(open_manifest(study.root / "data" / "manifest.csv"), "test")
-        images = {
-            row.id: _centre(read_rgb(study.root / row.path), study.profile.test_crop) for row in rows.itertuples()
-        }
+        rows = usable(open_manifest(study.root / "data" / "manifest.parquet"), "test")
+        images = {row.id: _centre(read_photo(study.root, row), study.profile.test_crop) for row in rows.itertuples()}
     for name, hr in images.items():
         if min(hr.shape[:2]) < 16 * SCALE:
             raise StudyError(

@@ -2,43 +2,87 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from srstudy.archives import Archive, open_archive
 from srstudy.errors import StudyError
 from srstudy.files import replacing
 
+_until_the_end = ExitStack()
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
-    """Read an image file as uint8 [H, W, 3] RGB, EXIF orientation applied.
+    """Read an image file as uint8 [H, W, 3] RGB by the rule of `upright_rgb`.
 
-    Gray, palette and CMYK images are converted; transparent pixels are laid over white; of 16-bit
-    samples the high byte is kept; of an animation the first frame.
     Raises StudyError, naming the file, when it is missing, empty, truncated or no image at all.
     """
-    path = Path(path)
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
-    except FileNotFoundError:
-        raise StudyError(f"{path}: no such image; check the path.") from None
-    except UnidentifiedImageError:
-        raise StudyError(f"{path}: not an image that Pillow can read; remove it or convert it.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise StudyError(f"{path}: damaged image ({error}); replace it or remove it.") from error
+    with opened(Path(path), str(path)) as image:
+        return np.asarray(upright_rgb(image))
+
+
+def rgb_of(content: bytes, name: str) -> np.ndarray:
+    """Decode the bytes of an image file as `read_rgb` does; errors call it `name`."""
+    with opened(io.BytesIO(content), name) as image:
+        return np.asarray(upright_rgb(image))
 
 
 def read_photo(root: Path, row: object) -> np.ndarray:
-    """The pixels that a row of the manifest describes, as `read_rgb` gives them; `root` is the project's folder.
+    """The pixels uint8 [H, W, 3] of a row of the manifest, read from its archive; `root` is the project's folder.
 
-    Raises StudyError as `read_rgb` does. May be called from several threads.
+    Raises StudyError, naming the archive and the file, when it can't be read. May be called from several threads.
     """
-    return read_rgb(root / row.path)
+    path = root / row.archive
+    if not path.exists():
+        raise StudyError(f"{row.archive}: is gone; put it back, or run `dvc repro` to scan what there is now.")
+    return rgb_of(_archive(path, path.stat().st_mtime_ns).read(row.member), f"{row.archive}: {row.member}")
+
+
+@lru_cache
+def _archive(path: Path, changed: int) -> Archive:
+    # Open until the end, because the list of a large archive's files takes long to read.
+    return _until_the_end.enter_context(open_archive(path))
+
+
+@contextmanager
+def opened(file: Path | io.BytesIO, name: str) -> Iterator[Image.Image]:
+    """An image that Pillow has opened, not yet decoded; what goes wrong inside the block becomes a StudyError that
+    names `name`.
+    """
+    try:
+        with Image.open(file) as image:
+            yield image
+    except FileNotFoundError:
+        raise StudyError(f"{name}: no such image; check the path.") from None
+    except UnidentifiedImageError:
+        raise StudyError(f"{name}: not an image that Pillow can read; remove it or convert it.") from None
+    except Exception as error:  # broken bytes can lead Pillow's readers to any
+        raise StudyError(f"{name}: damaged image ({error}); replace it or remove it.") from error
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """The opened image decoded as RGB, EXIF orientation applied.
+
+    Gray, palette and CMYK images are converted; transparent pixels are laid over white; of 16-bit
+    samples the high byte is kept; of an animation the first frame. Raises ValueError for floating-point pixels.
+    """
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16-bit gray: Pillow would clip at 255 instead of scaling
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no stated range")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
 
 
 def write_png(path: str | Path, pixels: np.ndarray) -> None:
@@ -56,14 +100,3 @@ def list_images(folder: str | Path) -> list[Path]:
     if not paths:
         raise StudyError(f"{folder}: no image in this folder ({', '.join(sorted(EXTENSIONS))}).")
     return paths
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit gray: Pillow would clip at 255 instead of scaling
-        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no stated range")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")

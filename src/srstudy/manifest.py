@@ -1,48 +1,52 @@
-"""What is in the photographs: one row of facts each, and the reason why one is left out."""
+"""Every photograph of a profile: what the scans found, its split, and the reason why it is left out, if it is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
-from pathlib import Path
+import zlib
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
-from skimage.color import rgb2gray, rgb2lab
-from tqdm import tqdm
 
+from srstudy.config import Study
 from srstudy.degrade import SCALE
+from srstudy.duplicates import duplicate_groups
 from srstudy.errors import StudyError
-from srstudy.images import read_rgb
-from srstudy.sources import SPLITS, Photo
+from srstudy.files import replacing
+from srstudy.sources import FIELDS, SPLITS, paper_table, photo_table
+
+RANK = {"test": 0, "validation": 1, "train": 2}  # of duplicates in two splits, the later one gives way
 
 
-def scan(photos: Iterable[Photo], root: Path, lr_size: int) -> pd.DataFrame:
-    """Read every photo; return a row each: its `Photo` fields, width, height, mean_l, mean_a, mean_b (CIELAB), contrast
-    (standard deviation of luma, 8-bit levels) and `excluded` (the reason, or empty).
+def make_manifest(study: Study) -> pd.DataFrame:
+    """The scans of the profile's sources, `data/scans/SOURCE.parquet`, as one table: a row a photograph, by id.
 
-    A photo is excluded when it can't be read, or is smaller than the HR tile of 4*`lr_size` pixels.
-    Raises StudyError when nothing is left in the training or the test split.
+    Its columns are those of `scan.SCHEMA` but the thumbnail, and `group` (equal for duplicates), `split`, `content`,
+    `title`, `author`, `licence`. `excluded` also names photographs smaller than the largest HR tile, and of each group
+    of duplicates all but one; so no photograph has a near-duplicate in another split.
+    Raises StudyError when a scan is missing, two photographs share an id, or nothing is left to train or test on.
     """
-    photos = list(photos)
-    with ThreadPoolExecutor() as pool:
-        facts = list(
-            tqdm(
-                pool.map(lambda photo: _facts(root / photo.path, SCALE * lr_size), photos),
-                total=len(photos),
-                desc="scanning",
-            )
-        )
-    rows = [{**asdict(photo), "path": photo.path.as_posix(), **fact} for photo, fact in zip(photos, facts)]
-    manifest = pd.DataFrame(rows)
-    for split in ("train", "test"):
-        if not len(usable(manifest, split)):
-            reasons = "; ".join(sorted(set(manifest.excluded[manifest.split == split]))) or "none listed"
-            raise StudyError(
-                f"no usable photograph in the {split} split ({reasons}); add photographs or choose a smaller lr_size."
-            )
-    return manifest
+    manifest = pd.concat([_described(study, name) for name in study.profile.sources], ignore_index=True)
+    manifest = manifest.sort_values("id", ignore_index=True)
+    twice = manifest.id[manifest.id.duplicated()]
+    if len(twice):
+        raise StudyError(f"two photographs are called '{twice.iloc[0]}'; rename the file of one.")
+    hr_size = SCALE * study.largest_lr_size
+    small = (manifest.excluded == "") & (manifest[["width", "height"]].min(axis=1) < hr_size)
+    sizes = manifest.width.astype(str) + "x" + manifest.height.astype(str)
+    manifest.loc[small, "excluded"] = f"smaller than the HR tile of {hr_size}x{hr_size}: " + sizes[small]
+    manifest["group"] = duplicate_groups(manifest, study.data.duplicates)
+    manifest["excluded"] = _without_duplicates(manifest)
+    _check_splits(manifest)
+    return manifest.drop(columns="thumbnail")
+
+
+def split_of(id: str, held_out: int, seed: int) -> str:
+    """1 photograph in `held_out` is for testing, 1 for validation; it hangs on the id alone, so that further files
+    never move a photograph into another split.
+    """
+    bucket = zlib.crc32(f"{seed} {id}".encode()) % held_out
+    return {0: "test", 1: "validation"}.get(bucket, "train")
 
 
 def usable(manifest: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -50,45 +54,120 @@ def usable(manifest: pd.DataFrame, split: str) -> pd.DataFrame:
     return manifest[(manifest.split == split) & (manifest.excluded == "")]
 
 
+def save_manifest(path: str | Path, manifest: pd.DataFrame) -> None:
+    """Write a manifest as Parquet, whole or not at all."""
+    with replacing(path) as temporary:
+        manifest.to_parquet(temporary, index=False)
+
+
 def open_manifest(path: str | Path) -> pd.DataFrame:
-    """Read a manifest of `scan`. Raises StudyError if it is missing."""
+    """Read a manifest of `save_manifest`. Raises StudyError if it is missing."""
     if not Path(path).is_file():
         raise StudyError(f"{path}: no manifest yet; run `dvc repro data`.")
-    return pd.read_csv(path, keep_default_na=False)
+    return pd.read_parquet(path)
+
+
+def table_1(study: Study, manifest: pd.DataFrame) -> pd.DataFrame:
+    """The paper's Table 1 with what there really is: files found, of these usable, and the median size of those."""
+    usable_rows = manifest[manifest.excluded == ""]
+    files, left = manifest.source.value_counts(), usable_rows.source.value_counts()
+    sizes = usable_rows.groupby("source")[["width", "height"]].median()
+    names = [name for name, source in study.data.sources.items() if source.paper is not None]
+    return paper_table(study).assign(
+        files=[files.get(name, "not in this profile") for name in names],
+        usable=[left.get(name, 0) if name in files else "" for name in names],
+        size=[f"{sizes.width[name]:.0f}x{sizes.height[name]:.0f}" if name in sizes.index else "" for name in names],
+    )
 
 
 def by_source(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Counts per source: photographs, of these excluded, per split, and what they show."""
+    """Counts per source: photographs, of these excluded, per split those that are left, and what they show."""
     rows = []
     for source, group in manifest.groupby("source"):
-        splits = {split: int((group.split == split).sum()) for split in SPLITS}
-        contents = ", ".join(
-            f"{name} {count}" for name, count in group.content.value_counts(sort=False).sort_index().items()
-        )
-        rows.append(
-            {
-                "source": source,
-                "photographs": len(group),
-                "excluded": int((group.excluded != "").sum()),
-                **splits,
-                "contents": contents,
-            }
-        )
+        left = group[group.excluded == ""]
+        contents = group.content[group.content != ""].value_counts().sort_index()
+        shown = ", ".join(f"{name} {count}" for name, count in contents.items())
+        rows.append({
+            "source": source, "photographs": len(group), "excluded": len(group) - len(left),
+            **{split: int((left.split == split).sum()) for split in SPLITS}, "contents": shown,
+        })  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def _facts(path: Path, hr_size: int) -> dict[str, object]:
-    unknown = {"width": 0, "height": 0, "mean_l": 0.0, "mean_a": 0.0, "mean_b": 0.0, "contrast": 0.0}
-    try:
-        pixels = read_rgb(path)
-    except StudyError as error:
-        return {**unknown, "excluded": str(error).removeprefix(f"{path}: ").split(";")[0]}
-    height, width = pixels.shape[:2]
-    # Every fourth pixel is enough for means, and keeps the scan bound by decoding.
-    coarse = pixels[::SCALE, ::SCALE]
-    lightness, a, b = rgb2lab(coarse).reshape(-1, 3).mean(axis=0)
-    small = f"smaller than the HR tile of {hr_size}x{hr_size}" if min(height, width) < hr_size else ""
-    return {
-        "width": width, "height": height, "mean_l": lightness, "mean_a": a, "mean_b": b,
-        "contrast": 255 * float(np.std(rgb2gray(coarse))), "excluded": small,
-    }  # fmt: skip
+def by_reason(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Excluded photographs: a row per reason, without the detail, a column per source, and their sum."""
+    excluded = manifest[manifest.excluded != ""]
+    reasons = excluded.excluded.str.split(": ").str[0]
+    table = pd.crosstab(reasons.rename("reason"), excluded.source, margins=True, margins_name="all")
+    return table.rename_axis(columns=None)
+
+
+def by_licence(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Files: a row per licence, a column per source."""
+    return pd.crosstab(manifest.licence, manifest.source).rename_axis(columns=None)
+
+
+def colours(photos: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard deviation over photographs of the mean colour of each, and of its colourfulness, per source."""
+    names = ["mean_l", "mean_a", "mean_b", "colourfulness"]
+    found = photos.groupby("source")[names].agg(["mean", "std"])
+    cells = {name: [f"{mean:.1f} ± {std:.1f}" for mean, std in found[name].to_numpy()] for name in names}
+    return pd.DataFrame({"photographs": photos.source.value_counts().sort_index(), **cells}).rename_axis("source")
+
+
+def duplicate_pairs(manifest: pd.DataFrame) -> list[tuple[str, str]]:
+    """(kept, left out) ids of every photograph that was left out as a duplicate."""
+    left_out = manifest[manifest.excluded.str.startswith("duplicate")]
+    return [(reason.partition(": ")[2], id) for reason, id in zip(left_out.excluded, left_out.id)]
+
+
+def _described(study: Study, name: str) -> pd.DataFrame:
+    """A source's scan with split, content, title, author and licence: from its table, or the source's terms for all."""
+    path = study.root / "data" / "scans" / f"{name}.parquet"
+    if not path.is_file():
+        raise StudyError(f"{path}: this source is not scanned yet; run `dvc repro`.")
+    scan = pd.read_parquet(path)
+    source, stems = study.data.sources[name], [PurePosixPath(member).stem for member in scan.member]
+    if source.table is None:
+        splits = [split_of(id, study.data.held_out, study.seed) for id in scan.id]
+        return scan.assign(split=splits, content="", title=stems, author="", licence=source.licence)
+    photos = photo_table(study, name)
+    missing = sorted(photos.keys() - set(stems))
+    if missing:
+        raise StudyError(f"{source.table}: lists '{missing[0]}', which source {name} lacks; restore it or its row.")
+    for column in FIELDS:
+        scan[column] = [getattr(photos[stem], column) if stem in photos else "" for stem in stems]
+    unlisted = [stem not in photos for stem in stems]
+    scan.loc[unlisted, ["source", "excluded"]] = name, f"not listed: {source.table}"
+    return scan
+
+
+def _without_duplicates(manifest: pd.DataFrame) -> pd.Series:
+    """`excluded`, with a reason for each duplicate but the one that is kept.
+
+    That is one of the test split before validation before train, the largest, the sharpest, the first by id.
+    """
+    rows = manifest[manifest.excluded == ""]
+    order = pd.DataFrame({
+        "group": rows.group, "rank": rows.split.map(RANK), "size": -rows.width.astype(np.int64) * rows.height,
+        "sharpness": -rows.sharpness, "id": rows.id,
+    })  # fmt: skip
+    order = order.sort_values(list(order))
+    best = manifest.loc[order.groupby("group").head(1).index].set_index("group")
+    given_up = rows[~rows.id.isin(best.id)]
+    kept = best.loc[given_up.group]
+    excluded = manifest.excluded.copy()
+    excluded[given_up.index] = [
+        f"duplicate in {there}: {id}" if there != here else f"duplicate: {id}"
+        for here, there, id in zip(given_up.split, kept.split, kept.id)
+    ]
+    return excluded
+
+
+def _check_splits(manifest: pd.DataFrame) -> None:
+    for split in ("train", "test"):
+        if not len(usable(manifest, split)):
+            reasons = "; ".join(sorted(set(manifest.excluded[manifest.split == split]))[:5]) or "none listed"
+            raise StudyError(
+                f"no usable photograph in the {split} split ({reasons}); add photographs or choose a smaller lr_size."
+            )

@@ -49,13 +49,33 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Scan:
+    """How files are looked at, see `scan.scan_source`. `window` in pixels; `workers` changes no result."""
+
+    window: Count
+    workers: Count | None = None  # processes; None: one a core
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """When two photographs count as one, see `duplicates.duplicate_groups`."""
+
+    distance: Count  # most differing bits of 64-bit hashes
+    correlation: Share  # least, of thumbnails
+    flat: Amount  # a thumbnail that varies less (standard deviation, 8-bit levels) is like no other
+
+
+@dataclass(frozen=True)
 class Data:
-    """Where photographs come from and how HR crops are chosen.
+    """Where photographs come from, how they are known, and how HR crops are chosen.
 
     `flat_std`: least standard deviation of luma in 8-bit levels.
     """
 
     sources: dict[str, Source]
+    scan: Scan
+    duplicates: Duplicates
+    held_out: Count  # 1 photograph in so many goes to the test split, and 1 to validation
     flat_std: float
     augmentation: Augmentation
 

@@ -9,7 +9,7 @@ import yaml
 
 # In equal runs these differ, or a killed one leaves them.
 DIFFERENT = (("reports", "rates"), ("models", "live"), ("models", "checkpoints"))
-OUTPUTS = ("data/manifest.csv", "data/prepared/**/*", "models/**/*", "reports/**/*")  # of all stages
+OUTPUTS = ("data/manifest.parquet", "data/prepared/**/*", "models/**/*", "reports/**/*")  # of all stages
 
 
 def environment(clone: Path) -> dict[str, str]:

@@ -1,0 +1,185 @@
+"""The scan of 10,000 and of 70,000 images: how fast, in how much memory, and what an interruption costs.
+
+`python benchmarks/scale.py` generates the images, re-encoded crops of the sample's photographs and hard links to them,
+in a temporary folder, and writes `scale.csv` and its table in README.md. Beside it, a loop over the files on one core
+that computes the same facts with Pillow, SciPy and scikit-image, as one would write it at first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+from PIL import Image, ImageOps
+from publish import publish
+from scipy.fft import dctn
+from scipy.ndimage import laplace
+from scipy.signal import convolve2d, welch
+from skimage.color import rgb2gray, rgb2lab
+
+from srstudy import scan
+from srstudy.config import load_study
+from srstudy.facts import facts_of, jpeg_quality
+
+HERE = Path(__file__).resolve().parent
+SIZE = 500, 375  # as most of MirFlickr and of ImageNet
+PLAIN = 1000  # files of the plain loop
+
+
+def main() -> int:
+    """Parse the command line; measure each size, print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sizes", nargs="*", type=int, default=[10_000, 70_000], help="numbers of images")
+    parser.add_argument("--distinct", type=int, default=3000, help="of these, files that are no hard links")
+    parser.add_argument("--scan", help="used inside: scan the images of this folder, say what was done")
+    options = parser.parse_args()
+    if options.scan:
+        print(json.dumps(scanned(Path(options.scan))))
+        return 0
+    rows = []
+    for count in options.sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            files = generate(Path(folder) / "images", count, min(count, options.distinct))
+            rows.append({"images": count, **measured(Path(folder), files)})
+            print(rows[-1], flush=True)
+    table = pd.DataFrame(rows)
+    if set(options.sizes) == {10_000, 70_000}:
+        publish("scale", table)
+    return 0
+
+
+def generate(folder: Path, count: int, distinct: int) -> list[Path]:
+    """`count` JPEGs in subfolders of a thousand, of which the first `distinct` are files of their own."""
+    random = np.random.default_rng(2023)
+    photos = [Image.open(path).convert("RGB") for path in sorted((HERE.parent / "data/sample/photos").glob("*.jpg"))]
+    paths = [folder / f"{number // 1000:03}" / f"{number:06}.jpg" for number in range(count)]
+    for number, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if number >= distinct:
+            os.link(paths[number % distinct], path)
+            continue
+        photo = photos[number % len(photos)]
+        side = random.uniform(0.5, 1)  # of the photograph's
+        width, height = int(side * photo.width), int(side * photo.height)
+        left, top = random.integers(photo.width - width + 1), random.integers(photo.height - height + 1)
+        crop = photo.crop((left, top, left + width, top + height)).resize(SIZE, Image.Resampling.LANCZOS)
+        crop.save(path, quality=int(random.integers(60, 96)))
+    return paths
+
+
+def measured(folder: Path, files: list[Path]) -> dict[str, object]:
+    """Scan the images whole, then again with a kill in its midst, and a part of them by the plain loop."""
+    out, parts = folder / "scan.parquet", folder / "scan.parts"
+    process = start(folder)
+    memory = peak_memory(process)
+    whole, content = json.loads(process.communicate()[0]), out.read_bytes()
+    out.unlink()
+
+    process = start(folder)
+    while len(list(parts.glob("[!.]*.parquet"))) < len(files) // scan.CHUNK // 2:
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    kept = sum(len(pd.read_parquet(path, columns=["id"])) for path in parts.glob("[!.]*.parquet"))
+    resumed = json.loads(start(folder).communicate()[0])
+    rate, plain = len(files) / whole["seconds"], plain_rate(files[:PLAIN])
+    return {
+        "images/s": rate, "cores": os.cpu_count(), "images/s a core": rate / os.cpu_count(),
+        "peak memory, MB": memory / 1e6, "saved when killed": kept,
+        "looked at twice": kept + resumed["files"] - len(files), "equal bytes": out.read_bytes() == content,
+        "plain loop on one core, images/s": plain, "ratio": rate / plain,
+    }  # fmt: skip
+
+
+def start(folder: Path) -> subprocess.Popen:
+    """The scan of `folder`/images in a process of its own."""
+    command = [sys.executable, __file__, "--scan", str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+def scanned(folder: Path) -> dict[str, float]:
+    """Scan, and say in how many seconds and at how many files this process has looked."""
+    files, table = [], scan._table
+
+    def counting(source, archive, members, facts):
+        files.extend(members)
+        return table(source, archive, members, facts)
+
+    scan._table = counting
+    begun = time.perf_counter()
+    scan.scan_source("images", folder / "images", "*", load_study().data.scan, folder / "scan.parquet", folder)
+    return {"files": len(files), "seconds": time.perf_counter() - begun}
+
+
+def peak_memory(process: subprocess.Popen) -> int:
+    """Most bytes in the memory of a process and its children together while it runs; shared pages count for each."""
+    tree, peak = psutil.Process(process.pid), 0
+    while process.poll() is None:
+        used = 0
+        for member in [tree, *tree.children(recursive=True)]:
+            try:
+                used += member.memory_info().rss
+            except psutil.NoSuchProcess:  # it has just ended
+                continue
+        peak = max(peak, used)
+        time.sleep(0.1)
+    return peak
+
+
+def plain_rate(files: list[Path]) -> float:
+    """Files per second of the plain loop. Raises SystemExit if its facts are not those of the scan."""
+    begun = time.perf_counter()
+    facts = [plain_facts(path.read_bytes()) for path in files]
+    seconds = time.perf_counter() - begun
+    for path, fact in zip(files, facts[:20]):
+        ours = facts_of(path.read_bytes(), path.name, 512)
+        for name, value in fact.items():
+            theirs = getattr(ours, name)
+            same = value == theirs if isinstance(value, str) else math.isclose(value, theirs, abs_tol=1e-3)
+            if not same:
+                sys.exit(f"{path.name}: the plain loop finds {name} {value}, the scan {theirs}")
+    return len(files) / seconds
+
+
+def plain_facts(content: bytes) -> dict[str, object]:
+    """The facts of a photograph no larger than the scan's window, by the libraries' own functions."""
+    image = Image.open(io.BytesIO(content))
+    quality = jpeg_quality(image.quantization)
+    image = ImageOps.exif_transpose(image).convert("RGB")
+    coarse = np.asarray(image)[::4, ::4]
+    lightness, a, b = rgb2lab(coarse).mean(axis=(0, 1))
+    red, green, blue = coarse.astype(float).transpose(2, 0, 1)
+    opponents = red - green, (red + green) / 2 - blue
+    luma = np.asarray(image.convert("L")).astype(float)
+    rest = convolve2d(luma, [[1, -2, 1], [-2, 4, -2], [1, -2, 1]], mode="valid")
+    energy = 0
+    for lines in (luma[::8], luma.T[::8]):
+        mean = welch(lines, window="hann", nperseg=64, noverlap=0, detrend=False)[1]
+        energy = energy + mean.sum(axis=0) * (lines.shape[1] // 64)
+    energy[-1] *= 2  # welch counts frequencies on both sides of 0, of which Nyquist has one
+    small = image.resize((32, 32), Image.Resampling.BOX, reducing_gap=2.0).convert("L")
+    low = dctn(np.asarray(small).astype(float), norm="ortho")[1:9, 1:9].round(4)
+    return {
+        "sha256": hashlib.sha256(content).hexdigest(), "width": image.width, "height": image.height,
+        "phash": np.packbits(low > np.median(low)).tobytes().hex(), "jpeg_quality": quality,
+        "sharpness": laplace(luma)[1:-1, 1:-1].var(), "noise": np.sqrt(np.pi / 2) * np.abs(rest).mean() / 6,
+        "mean_l": lightness, "mean_a": a, "mean_b": b, "contrast": 255 * rgb2gray(coarse).std(),
+        "colourfulness": np.hypot(*(o.std() for o in opponents)) + 0.3 * np.hypot(*(o.mean() for o in opponents)),
+        "upscaled": energy[5:17].sum() / energy[5:].sum(),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
