@@ -22,13 +22,14 @@ from srstudy.degrade import downscale
 from srstudy.errors import StudyError
 from srstudy.images import read_photo
 from srstudy.prepare import cut_set, cut_tile, prepare_sets
-from srstudy.settings import Augmentation, Data, TileSet
+from srstudy.settings import Augmentation, Data, Duplicates, Scan, TileSet
 from srstudy.tiles import Tiles
 
 PAPER_LIMITS = Augmentation(rotation=15, shear=8, translation=0.1)
-DATA = Data(sources={}, flat_std=8, augmentation=PAPER_LIMITS)
+WHERE_FROM = {"sources": {}, "scan": Scan(512), "duplicates": Duplicates(10, 0.9, 2.0), "held_out": 50}
+DATA = Data(**WHERE_FROM, flat_std=8, augmentation=PAPER_LIMITS)
 # No place is too flat, so every photograph is cut at the same one.
-ANY = Data(sources={}, flat_std=0, augmentation=PAPER_LIMITS)
+ANY = Data(**WHERE_FROM, flat_std=0, augmentation=PAPER_LIMITS)
 
 
 def tile_set(lr_size: int, augment: bool = False) -> TileSet:
@@ -59,7 +60,7 @@ def rows() -> pd.DataFrame:
             ("rocket", "skimage", -3.0, "sky"),
         ],
         columns=["id", "source", "mean_b", "content"],
-    ).assign(path=lambda table: "data/sample/photos/" + table.id + ".jpg")
+    ).assign(archive="data/sample/photos", member=lambda table: table.id + ".jpg")
 
 
 def test_plain_tiles_are_cut_from_their_photograph_unchanged(rows, root):
@@ -128,7 +129,8 @@ def test_sources_take_turns_however_many_photographs_they_have(rows, root):
 def test_flat_photographs_are_passed_over(rows, root, save_image, photo):
     flat = save_image(np.full((300, 300, 3), 90, np.uint8), "flat.png")
     lively = save_image(photo, "lively.png")
-    rows = pd.DataFrame({"id": ["flat", "lively"], "path": [flat.name, lively.name], "source": ["a", "b"]})
+    names = {"id": ["flat", "lively"], "archive": ".", "member": [flat.name, lively.name]}
+    rows = pd.DataFrame(names | {"source": ["a", "b"]})
     tiles, ids = cut(rows, PLAIN, 3, DATA, 1, flat.parent, 32)
     assert ids == ["lively"] * 3
     weights = np.array([0.299, 0.587, 0.114])
@@ -137,14 +139,15 @@ def test_flat_photographs_are_passed_over(rows, root, save_image, photo):
 
 def test_nothing_but_flat_photographs_is_an_error(save_image):
     flat = save_image(np.full((300, 300, 3), 90, np.uint8), "flat.png")
-    rows = pd.DataFrame({"id": ["flat"], "path": [flat.name], "source": ["a"]})
+    rows = pd.DataFrame({"id": ["flat"], "archive": ".", "member": [flat.name], "source": ["a"]})
     with pytest.raises(StudyError, match=r"selections\.all: only 0 of 2 tiles .* lower data\.flat_std"):
         cut(rows, PLAIN, 2, DATA, 1, flat.parent, 32)
 
 
 def test_batches_are_no_limits(rows, root, monkeypatch, save_image):
     flat = save_image(np.full((300, 300, 3), 90, np.uint8), "flat.png")
-    rows = pd.concat([rows, pd.DataFrame({"id": ["flat"], "path": [str(flat)], "source": ["skimage"]})])
+    dull = {"id": ["flat"], "archive": [str(flat.parent)], "member": [flat.name], "source": ["skimage"]}
+    rows = pd.concat([rows, pd.DataFrame(dull)])
     whole, whole_ids = cut(rows, PLAIN, 20, DATA, 1, root, 32)
     monkeypatch.setattr(prepare, "BATCH", 3)
     parts, part_ids = cut(rows, PLAIN, 20, DATA, 1, root, 32)
@@ -181,8 +184,8 @@ def small_study(study, tmp_path):
 
 @pytest.fixture
 def anywhere(rows, root) -> pd.DataFrame:
-    """The manifest's rows with paths that hold in any folder."""
-    return rows.assign(path=[str(root / path) for path in rows.path])
+    """The manifest's rows with a path that holds in any folder."""
+    return rows.assign(archive=str(root / "data" / "sample" / "photos"))
 
 
 def test_every_set_is_prepared_as_it_is_cut(small_study, anywhere):
@@ -212,10 +215,11 @@ def test_a_set_that_fails_leaves_the_older_ones(small_study, anywhere, save_imag
     folder = small_study.root / "data" / "prepared"
     prepare_sets(small_study, {"all": anywhere})
     before = {path: path.read_bytes() for path in folder.rglob("*.*")}
-    flat = str(save_image(np.full((300, 300, 3), 90, np.uint8), "flat.png"))
+    flat = save_image(np.full((300, 300, 3), 90, np.uint8), "flat.png")
+    dull = anywhere.assign(archive=str(flat.parent), member=flat.name)
     sets = {**small_study.sets, "last": replace(PLAIN, selection="flat", images="5k")}
     with pytest.raises(StudyError, match=r"selections\.flat: only 0 of 4 tiles"):
-        prepare_sets(replace(small_study, sets=sets, seed=1), {"all": anywhere, "flat": anywhere.assign(path=flat)})
+        prepare_sets(replace(small_study, sets=sets, seed=1), {"all": anywhere, "flat": dull})
     assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
     assert [path.name for path in folder.parent.iterdir()] == ["prepared"]
 
@@ -232,14 +236,14 @@ from srstudy.settings import TileSet
 study = load_study("sample", sys.argv[2])
 sets = {name: TileSet("all", name, 16, augment=True) for name in ("few", "many")}
 profile = replace(study.profile, images={"few": 6, "many": 50_000})
-rows = pd.DataFrame({"id": ["coffee"], "source": ["skimage"], "path": [sys.argv[3]]})
+rows = pd.DataFrame({"id": ["coffee"], "source": ["skimage"], "archive": [sys.argv[3]], "member": ["coffee.jpg"]})
 prepare_sets(replace(study, root=Path(sys.argv[1]), sets=sets, profile=profile), {"all": rows})
 """
 
 
 def test_a_killed_preparation_leaves_nothing_half_written_and_can_be_run_again(small_study, anywhere, root, tmp_path):
-    folder, coffee = tmp_path / "killed", anywhere.path[anywhere.id == "coffee"].item()
-    command = [sys.executable, "-c", PREPARE, str(folder), str(root), coffee]
+    folder = tmp_path / "killed"
+    command = [sys.executable, "-c", PREPARE, str(folder), str(root), anywhere.archive.iloc[0]]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert any("/50000" in line for line in process.stderr)  # the first set is written, the second has begun
     process.kill()
@@ -254,7 +258,7 @@ def test_a_killed_preparation_leaves_nothing_half_written_and_can_be_run_again(s
 
 
 def test_augmentation_within_zero_limits_changes_no_pixel(photo):
-    none = Data(sources={}, flat_std=8, augmentation=Augmentation(rotation=0, shear=0, translation=0))
+    none = Data(**WHERE_FROM, flat_std=8, augmentation=Augmentation(rotation=0, shear=0, translation=0))
     for number in range(8):
         plain, augmented = (cut_tile(photo, "a", number, kind, none, 1, 128) for kind in (PLAIN, AUGMENTED))
         assert np.array_equal(plain, augmented)
@@ -262,7 +266,7 @@ def test_augmentation_within_zero_limits_changes_no_pixel(photo):
 
 def test_augmentation_leaves_no_empty_corner():
     bright = np.random.default_rng(0).integers(200, 256, (80, 90, 3), np.uint8)  # little larger than its tile of 64
-    wild = Data(sources={}, flat_std=0, augmentation=Augmentation(rotation=45, shear=30, translation=0.5))
+    wild = Data(**WHERE_FROM, flat_std=0, augmentation=Augmentation(rotation=45, shear=30, translation=0.5))
     tiles = np.stack([cut_tile(bright, "a", number, AUGMENTED, wild, 1, 64) for number in range(40)])
     assert tiles.min() > 150  # the kernel overshoots a little; an empty corner would be 0
     plain = np.stack([cut_tile(bright, "a", number, PLAIN, wild, 1, 64) for number in range(40)])
