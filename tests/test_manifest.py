@@ -23,15 +23,14 @@ from srstudy.manifest import (
     by_source,
     colours,
     duplicate_pairs,
-    make_manifest,
     open_manifest,
     save_manifest,
-    split_of,
     table_1,
     usable,
 )  # fmt: skip
 from srstudy.scan import photo_id, scan_source
 from srstudy.sources import SPLITS, locate
+from srstudy.splits import make_manifest, split_of
 
 HELD_OUT = 4
 

@@ -194,12 +194,17 @@ def _facts_of_member(name: str, window: int) -> Facts:
 
 
 def main() -> None:
-    """Scan the sources named on the command line."""
+    """Scan the sources named on the command line; of those that the profile does not use, write an empty table."""
+    study = load_study()
     for name in sys.argv[1:]:
-        study = load_study()
         source = pick(study.data.sources, name, "data.sources")
         out = study.root / "data" / "scans" / f"{name}.parquet"
-        scan_source(name, locate(study, name), source.images, study.data.scan, out, study.root)
+        if name in study.profile.sources:
+            scan_source(name, locate(study, name), source.images, study.data.scan, out, study.root)
+            continue
+        print(f"{name}: not among the sources of the {study.profile_name} profile; nothing to scan")
+        with replacing(out) as temporary:
+            pq.write_table(SCHEMA.empty_table(), temporary)
 
 
 if __name__ == "__main__":  # `python -m srstudy.scan mirflickr ffhq`
