@@ -64,3 +64,11 @@ def test_the_time_of_a_step_is_that_of_the_rows_after_the_first_half(study, tile
     rows = [{"step": step, "images_per_second": 1.0 if step <= 12 else 8.0} for step in range(1, 25)]
     monkeypatch.setattr(ablation, "train_arm", lambda *arguments: rows)
     assert ablation.step_seconds(study, RECIPES["pixel"], tiles) == 0.5  # 8 images a second in batches of 4
+
+
+def test_an_arm_whose_loss_is_no_longer_finite_stops_the_ablation_and_says_so(study, tiles):
+    """A rate that throws the weights out of float32's range in one step; the step before was saved."""
+    wild = replace(RECIPES["pixel"], learning_rate=1e38, ema=0.0, schedule="constant")
+    study = replace(study, training=replace(study.training, checkpoint_steps=1))
+    with pytest.raises(StudyError, match=r"ablation: 1 of 8 steps: NOT COMPLETE, .* not finite in step 2"):
+        ablation.train_arm(study, wild, tiles, 8, 1)
