@@ -17,6 +17,7 @@ from dataclasses import asdict
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
@@ -58,20 +59,15 @@ def scan_source(name: str, archive_path: Path, pattern: str, settings: Scan, out
     Raises StudyError if no file matches, or a process died.
     """
     archive_path = root / archive_path
-    with open_archive(archive_path) as archive:
-        members = [member for member in archive.members() if fnmatchcase(member.name.lower(), pattern.lower())]
-    if not members:
-        raise StudyError(f"{archive_path}: no file in it matches '{pattern}'; correct the pattern of source {name}.")
     archive_name = (archive_path.relative_to(root) if archive_path.is_relative_to(root) else archive_path).as_posix()
     parts = out.with_name(f"{out.stem}.parts")
-    chunks = {
-        parts / f"{_fingerprint(name, archive_path, chunk, settings)}.parquet": [member.name for member in chunk]
-        for chunk in (members[start : start + CHUNK] for start in range(0, len(members), CHUNK))
-    }
+    chunks = {parts / f"{key}.parquet": names for key, names in _chunks(name, archive_path, pattern, settings)}
+    if not chunks:
+        raise StudyError(f"{archive_path}: no file in it matches '{pattern}'; correct the pattern of source {name}.")
     missing = {path: names for path, names in chunks.items() if not path.is_file()}
-    done = len(members) - sum(map(len, missing.values()))
+    total, left = (sum(map(len, some.values())) for some in (chunks, missing))
     with (
-        tqdm(total=len(members), initial=done, unit="file", desc=f"scanning {name}", mininterval=1) as bar,
+        tqdm(total=total, initial=total - left, unit="file", desc=f"scanning {name}", mininterval=1) as bar,
         closing(_scanned(archive_path, missing, settings)) as scanned,
     ):
         for path, facts in scanned:
@@ -100,6 +96,14 @@ def _join(parts: Sequence[Path], out: Path) -> None:
         for start in range(0, len(parts), ROW_GROUP):
             tables = [pq.read_table(path, schema=SCHEMA) for path in parts[start : start + ROW_GROUP]]
             writer.write_table(pa.concat_tables(tables).combine_chunks())
+
+
+def _chunks(name: str, archive_path: Path, pattern: str, settings: Scan) -> Iterator[tuple[str, list[str]]]:
+    """(fingerprint, names) of every so many files that match, by name."""
+    with open_archive(archive_path) as archive:
+        members = (member for member in archive.members() if fnmatchcase(member.name.lower(), pattern.lower()))
+        while chunk := list(islice(members, CHUNK)):
+            yield _fingerprint(name, archive_path, chunk, settings), [member.name for member in chunk]
 
 
 def _fingerprint(name: str, archive_path: Path, members: Sequence[Member], settings: Scan) -> str:
