@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import BinaryIO
 
 from tqdm import tqdm
@@ -140,8 +140,13 @@ def expand(path: str | Path, target: str | Path, limits: Limits = LIMITS) -> Non
 
 def _open_folder(path: Path, limits: Limits) -> Archive:
     # Links to files are followed: the folder is the user's own, and data tools fill folders with links.
-    files = [file for file in path.rglob("*") if file.is_file()]
-    sizes = {file.relative_to(path).as_posix(): file.stat().st_size for file in files}
+    # As text, because objects for the paths of many thousand files would take much memory.
+    sizes = {}
+    for folder, _, names in os.walk(path):
+        inside = PurePath(folder).relative_to(path).as_posix()
+        for name in names:
+            if os.path.isfile(file := os.path.join(folder, name)):
+                sizes[name if inside == "." else f"{inside}/{name}"] = os.path.getsize(file)
     return Archive(path, sizes, lambda name: (path / name).open("rb"), limits)
 
 
