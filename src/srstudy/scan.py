@@ -193,6 +193,8 @@ def _facts_of_member(name: str, window: int) -> Facts:
     try:
         content = _archive.read(name)
     except StudyError as error:  # as of a zip in which one file is damaged: the others are as good as ever
+        if not _archive.path.exists():  # a disk that was pulled out
+            raise
         return Facts(bytes=0, sha256="", excluded=f"not readable: {str(error).partition(': ')[2]}")
     return facts_of(content, name, window)
 
