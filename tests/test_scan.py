@@ -203,16 +203,19 @@ def test_workers_do_without_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], env=environment(), check=False).returncode == 0
 
 
-def test_a_source_of_the_study_is_scanned_by_its_name(pile, tiny_study, monkeypatch):
+def test_a_source_of_the_study_is_scanned_by_its_name_if_the_profile_uses_it(pile, tiny_study, monkeypatch, capsys):
     tiny_study.params["data"]["sources"]["pile"] = {
         "title": "Pile", "licence": "CC0", "native": "any", "path": "pile", "images": "part1/*1.jpg"
     }  # fmt: skip
     tiny_study.set("data.scan", {"window": 64, "workers": 1})
+    tiny_study.set("profiles.sample.sources", ["pile"])
     tiny_study.load()
     monkeypatch.chdir(tiny_study.root)
-    monkeypatch.setattr(sys, "argv", ["scan.py", "pile"])
+    monkeypatch.setattr(sys, "argv", ["scan.py", "pile", "mirflickr"])
     main()
     assert names(tiny_study.root / "data" / "scans" / "pile.parquet")[:2] == ["part1/im001.jpg", "part1/im011.jpg"]
+    assert "mirflickr: not among the sources of the sample profile" in capsys.readouterr().out
+    assert len(pd.read_parquet(tiny_study.root / "data" / "scans" / "mirflickr.parquet")) == 0
     monkeypatch.setattr(sys, "argv", ["scan.py", "pyle"])
     with pytest.raises(StudyError, match="'pyle' is unknown, did you mean 'pile'"):
         main()
