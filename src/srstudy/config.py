@@ -12,7 +12,7 @@ import yaml
 
 from srstudy.errors import StudyError
 from srstudy.schema import build, check_keys, merge, pick
-from srstudy.settings import Ablation, Data, Evaluation, Profile, Recipe, TileSet, Training, Variant
+from srstudy.settings import Ablation, Camera, Data, Evaluation, Profile, Recipe, TileSet, Training, Variant
 
 FOLDERS = ("checkpoints", "live", "pretrained", "released")  # of models/, where every variant has one too
 
@@ -25,6 +25,7 @@ class Study:
     profile_name: str
     seed: int
     data: Data
+    degradations: dict[str, Camera]
     evaluation: Evaluation
     training: Training
     profile: Profile
@@ -120,6 +121,10 @@ class Study:
             for name, change in self.ablation.changes.items()
         }
 
+    def camera(self, name: str) -> Camera | None:
+        """The camera that makes LR for a variant, a warm start or a released model; None for bicubic LR."""
+        return self.degradations.get(self.recipe(name).degradation)
+
     @property
     def largest_lr_size(self) -> int:
         """The largest LR side among the sets: photographs must be 4 times as large."""
@@ -152,8 +157,8 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
     except yaml.YAMLError as error:
         raise StudyError(f"params.yaml: not valid YAML ({' '.join(str(error).split())}).") from error
     known = {
-        "profile", "seed", "data", "evaluation", "training", "sets", "variants", "recipes", "pretrain", "released",
-        "ablation", "profiles",
+        "profile", "seed", "data", "degradations", "evaluation", "training", "sets", "variants", "recipes", "pretrain",
+        "released", "ablation", "profiles",
     }  # fmt: skip
     check_keys(params, known, known, "params.yaml")
     name = profile or build(str, params["profile"], "profile")
@@ -168,6 +173,7 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
         profile_name=name,
         seed=build(int, params["seed"], "seed"),
         data=build(Data, params["data"], "data"),
+        degradations=build(dict[str, Camera], params["degradations"], "degradations"),
         evaluation=build(Evaluation, params["evaluation"], "evaluation"),
         training=build(Training, params["training"], "training"),
         profile=chosen,
@@ -206,6 +212,7 @@ def _check_names(study: Study) -> None:
     for section in ("recipes", "pretrain", "released"):
         for key, recipe in getattr(study, section).items():
             _check_losses(recipe, f"{section}.{key}")
+            pick({"bicubic": None, **study.degradations}, recipe.degradation, f"{section}.{key}.degradation")
     _check_arms(study)
     for name, variant in study.variants.items():
         pick(study.sets, variant.set, f"variants.{name}.set")

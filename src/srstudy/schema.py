@@ -16,6 +16,7 @@ POSITIVE, UNIT = "above 0", "from 0 to 1"
 Count = Annotated[int, POSITIVE]  # at least 1
 Amount = Annotated[float, POSITIVE]  # above 0
 Share = Annotated[float, UNIT]  # from 0 to 1
+Range = Annotated[tuple[float, float], (0, math.inf)]  # two numbers, the lower first, within those bounds
 
 
 def pick(mapping: dict[str, Any], name: str, where: str) -> Any:
@@ -39,7 +40,8 @@ def check_keys(value: Any, known: set[str], required: set[str], where: str) -> N
 def build(kind: Any, value: Any, where: str) -> Any:
     """Make `value`, as read from YAML, into the annotated type `kind`; `where` is its place in the file.
 
-    Knows dataclasses, `X | None`, dict[str, X], Literal, `Count`, `Amount`, `Share`, Any and plain types.
+    Knows dataclasses, `X | None`, dict[str, X], Literal, `Count`, `Amount`, `Share`, `Range`, tuple[X, ...] of at least
+    one, Any and plain types.
     Raises StudyError if the value does not fit.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -54,6 +56,12 @@ def build(kind: Any, value: Any, where: str) -> Any:
     if origin is typing.Literal:
         pick(dict.fromkeys(arguments), value, where) if isinstance(value, str) else _check_scalar(str, value, where)
         return value
+    if origin is tuple:
+        if not isinstance(value, list) or not value:
+            raise StudyError(f"{where}: expected a list of at least one, found {value!r}.")
+        return tuple(build(arguments[0], item, where) for item in value)
+    if origin is Annotated and isinstance(arguments[1], tuple):
+        return _build_range(value, arguments[1], where)
     if origin is Annotated:
         number = build(arguments[0], value, where)
         fits = 0 <= number <= 1 if arguments[1] == UNIT else number > 0 and math.isfinite(number)
@@ -79,6 +87,14 @@ def _build_dataclass(kind: type, value: Any, where: str) -> Any:
     check_keys(value, set(fields), required, where)
     hints = typing.get_type_hints(kind, include_extras=True)
     return kind(**{key: build(hints[key], item, f"{where}.{key}") for key, item in value.items()})
+
+
+def _build_range(value: Any, bounds: tuple[float, float], where: str) -> tuple[float, float]:
+    numbers = build(tuple[float, ...], value, where)
+    if len(numbers) != 2 or not bounds[0] <= numbers[0] <= numbers[1] <= bounds[1]:
+        limits = f"from {bounds[0]:g}" + (f" to {bounds[1]:g}" if math.isfinite(bounds[1]) else "")
+        raise StudyError(f"{where}: expected two numbers {limits}, the lower first, found {value!r}.")
+    return numbers
 
 
 def _check_scalar(kind: type, value: Any, where: str) -> Any:
