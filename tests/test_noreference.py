@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from srstudy.metrics import luma
-from srstudy.noreference import blockiness, noise, sharpness
+from srstudy.noreference import LOOKS, blockiness, looks, noise, overlap, sharpness
 
 
 def grey(levels):
@@ -31,11 +31,6 @@ def test_blockiness_is_the_step_at_the_grid_over_that_elsewhere_wherever_the_gri
 
 def test_a_smooth_ramp_has_no_grid():
     assert blockiness(steps(0, 1)) == pytest.approx(1, rel=0.02)
-
-
-def test_another_grid_is_not_taken_for_one_of_8(photo):
-    large = np.kron(photo[:8, :8], np.ones((32, 32, 1), np.uint8))
-    assert blockiness(large, 32) > 100 * blockiness(large, 7)
 
 
 def test_a_real_jpeg_is_blockier_the_lower_its_quality(photo):
@@ -80,3 +75,29 @@ def test_luma_alone_is_looked_at(photo):
     same = grey((luma(patch) - 16) * 255 / 219)
     for look in (blockiness, noise, sharpness):
         assert look(same) == pytest.approx(look(patch), rel=0.1, abs=0.1)
+
+
+def test_an_image_enlarged_by_repeating_its_pixels_has_the_looks_of_before(photo):
+    patch = photo[:96, :96]
+    large = np.kron(patch, np.ones((4, 4, 1), np.uint8))
+    [before], [after] = (table[["blockiness", "noise"]].values for table in (looks([patch]), looks([large], 4)))
+    np.testing.assert_allclose(after, before)
+
+
+def test_sharpness_of_an_enlarged_wave_is_by_the_pixels_of_before():
+    wave = grey(128 + 90 * np.sin(0.1 * np.arange(512))[:, None] + np.zeros(64))
+    assert looks([wave], 4).sharpness[0] == pytest.approx(0.4, rel=0.03)
+
+
+def test_there_is_a_row_for_each_image(photo):
+    table = looks([photo[:64, :64], photo[64:128, :64]])
+    assert (list(table), len(table)) == (LOOKS, 2)
+
+
+def test_overlap_is_the_area_under_both_distributions():
+    random = np.random.default_rng(0)
+    normal = random.normal(0, 1, 40_000)
+    assert overlap(normal, normal) == pytest.approx(1)
+    assert overlap(normal, normal + 100) == 0
+    assert overlap(normal, random.normal(2, 1, 40_000)) == pytest.approx(0.3173, abs=0.01)  # 2 Phi(-1)
+    assert overlap([0.0, 1.0], [0.0, 0.0]) == pytest.approx(0.5)

@@ -110,7 +110,7 @@ def test_a_sharpened_edge_has_halos_and_a_flat_place_none():
     assert (sharp[:, :12] == 80).all()
     assert (sharp[:, 28:] == 160).all()
     np.testing.assert_array_equal(sharp.astype(int).sum(axis=1), edge.astype(int).sum(axis=1))  # as much below as above
-    # Beside a step of 80, a Gaussian of 1 px takes Phi(0.5) = 0.6915 of it from the first pixel: 0.3085 * 80 is missing.
+    # A Gaussian of 1 px leaves Phi(0.5) = 0.6915 of a step to the first pixel behind it: 0.3085 * 80 is missing there.
     assert sharp[4, 20, 0] - 160 == pytest.approx(0.3085 * 80, abs=1.5)
 
 
@@ -122,6 +122,9 @@ def test_interlacing_moves_odd_rows_alone(photo, shift):
     for row in range(1, 9, 2):
         for column in range(max(0, shift), min(20, 20 + shift)):
             assert (woven[row, column] == image[row, column - shift]).all()
-    border = image[1::2, :1] if shift > 0 else image[1::2, -1:]
-    if shift:
-        assert (woven[1::2, :shift] if shift > 0 else woven[1::2, shift:]).tolist() == np.repeat(border, abs(shift), 1).tolist()
+
+
+def test_what_enters_an_interlaced_field_repeats_its_border(photo):
+    right, left = (sensor.interlace(photo[:9, :20], shift)[1::2] for shift in (3, -2))
+    assert (right[:, :3] == photo[1:9:2, :1]).all()
+    assert (left[:, -2:] == photo[1:9:2, 19:20]).all()

@@ -9,14 +9,16 @@ to the signal, in random order; and storing, mostly last. An image and a seed de
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
 from srstudy import codecs, sensor
-from srstudy.degrade import SCALE
-from srstudy.settings import Camera, Downscaling, Gain, H264, Interlacing, Jpeg, Motion, Noise, Optics, Sharpening
+from srstudy.degrade import SCALE, downscale
+from srstudy.settings import H264, Camera, Downscaling, Gain, Interlacing, Jpeg, Motion, Noise, Optics, Sharpening
 
 LIGHT, SIGNAL, STORING = ("optics", "motion"), ("noise", "gain", "sharpening", "interlacing"), ("jpeg", "h264")
 BLOCK = 16  # px: codecs lay a grid of blocks over their frame, and a crop may come from anywhere on it
@@ -31,25 +33,39 @@ def degrade(hr: np.ndarray, camera: Camera, random: np.random.Generator) -> np.n
     return lr
 
 
+def lr_to_judge(id: str, hr: np.ndarray, camera: Camera | None, seed: int) -> np.ndarray:
+    """The one LR of the photograph `id` on which all are judged: as `degrade` makes it, or bicubic without a camera."""
+    if camera is None:
+        return downscale(hr)
+    return degrade(hr, camera, np.random.default_rng([seed, 5, zlib.crc32(id.encode())]))
+
+
 def through(hr: np.ndarray, camera: Camera, random: np.random.Generator) -> Iterator[tuple[str, np.ndarray]]:
     """The steps of `degrade` in the order taken: each by name, with the image after it; the last one is LR."""
     if hr.shape[0] % SCALE or hr.shape[1] % SCALE:
         raise ValueError(f"{hr.shape[0]}x{hr.shape[1]} is not a multiple of {SCALE}")
     image = hr
-    for name in _order(camera, random):
+    for name in order(camera, random):
         image = STEPS[name](image, getattr(camera, name), random)
         yield name, image
 
 
-def _order(camera: Camera, random: np.random.Generator) -> list[str]:
-    """Which steps are taken, and when. Two blurs in a row are one, whatever their order: these are not shuffled.
+def order(camera: Camera, random: np.random.Generator) -> list[str]:
+    """Names of the steps to be taken, one after the other.
 
-    Storing comes last, or else anywhere after sampling, as when footage is stored, shown, and recorded again.
+    Two blurs in a row are one, whatever their order, so these are not shuffled. Storing comes last, or else anywhere
+    after sampling, as when footage is stored, shown, and recorded again.
     """
     taken = {name: random.random() < getattr(camera, name).probability for name in LIGHT + SIGNAL + STORING}
     groups = (SIGNAL, STORING) if random.random() < camera.storing_last else (SIGNAL + STORING,)
     later = [str(name) for group in groups for name in random.permutation(group)]
     return [name for name in (*LIGHT, "downscaling", *later) if taken.get(name, True)]
+
+
+def with_every_step(camera: Camera) -> Camera:
+    """The camera that takes each of its steps, storing last: to look at them."""
+    steps = {name: replace(getattr(camera, name), probability=1.0) for name in LIGHT + SIGNAL + STORING}
+    return replace(camera, **steps, storing_last=1.0)
 
 
 def _optics(image: np.ndarray, optics: Optics, random: np.random.Generator) -> np.ndarray:

@@ -1,7 +1,8 @@
 """What storing a picture does to it: real encoders, JPEG by Pillow and H.264 by PyAV's libx264.
 
-Both work on one thread and on whole numbers alone, so equal pictures give equal bytes on any machine, for a given version
-of the encoders. Colours are turned into JPEG's YCbCr by Pillow, because FFmpeg's own conversion differs between processors.
+Both work on one thread and on whole numbers, so equal pictures give equal bytes on any machine, for a given version of
+the encoders. Colours are turned into JPEG's YCbCr by Pillow, because what FFmpeg makes of them may differ between
+processors.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from PIL import Image
 
 from srstudy.errors import StudyError
 
+
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    """The image after JPEG of a quality from 1 to 100, colours at half resolution: uint8 [H, W, 3] -> the same shape."""
+    """The image after JPEG of a quality from 1 to 100, colours at half resolution: uint8 [H, W, 3] -> [H, W, 3]."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, format="JPEG", quality=quality, subsampling="4:2:0")
     with Image.open(file) as decoded:

@@ -121,9 +121,9 @@ class Study:
             for name, change in self.ablation.changes.items()
         }
 
-    def camera(self, name: str) -> Camera | None:
-        """The camera that makes LR for a variant, a warm start or a released model; None for bicubic LR."""
-        return self.degradations.get(self.recipe(name).degradation)
+    def camera(self, recipe: Recipe) -> Camera | None:
+        """The camera that makes a recipe's LR; None if that is bicubic."""
+        return self.degradations.get(recipe.degradation)
 
     @property
     def largest_lr_size(self) -> int:

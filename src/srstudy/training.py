@@ -26,7 +26,7 @@ from srstudy.errors import StudyError
 from srstudy.files import COMPLETE, replacing, write_text
 from srstudy.guards import Event, guard_events
 from srstudy.players import build_generator, make_players, weights_of
-from srstudy.settings import Recipe, Training
+from srstudy.settings import Camera, Recipe, Training
 from srstudy.step import Update
 from srstudy.tiles import Tiles
 from srstudy.watch import Diary, Schedule, Validation
@@ -37,7 +37,10 @@ AGREE_STEPS = 10  # how often several workers ask each other whether to stop
 
 @dataclass(frozen=True)
 class Run:
-    """What a recipe is trained on, and for how long; `epoch_steps` is how many updates see every image once."""
+    """What a recipe is trained on, and for how long; `epoch_steps` is how many updates see every image once.
+
+    `camera` makes LR of the tiles' HR in place of the bicubic one, if the recipe's degradation is no bicubic one.
+    """
 
     recipe: Recipe
     tiles: Tiles
@@ -47,6 +50,7 @@ class Run:
     checkpoints: Path
     warm_start: Path | None = None
     snapshot_step: int | None = None
+    camera: Camera | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ class _Training:
         self.update.trace(self._batches(after=0).element_spec)
         watched = (settings.validations, validation and validation.identity)
         self.folder = run.checkpoints / fingerprint(
-            recipe, run.tiles, run.seed, run.warm_start, run.steps, run.snapshot_step, policy, watched
+            recipe, run.tiles, run.seed, run.warm_start, run.steps, run.snapshot_step, run.camera, policy, watched
         )
         self.kept = Checkpoints(self.players, self.update.sums, self.folder, settings.keep_checkpoints)
         if not self.kept.step:
@@ -191,7 +195,7 @@ class _Training:
         run, recipe = self.run, self.run.recipe
         read = partial(
             batches, run.tiles, run.seed, recipe.batch_size, start=after, stop=run.steps, crop=recipe.crop,
-            flips=recipe.flips,
+            flips=recipe.flips, camera=run.camera,
         )  # fmt: skip
         return devices.distributed(self.strategy, read)
 
