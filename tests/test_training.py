@@ -111,7 +111,9 @@ def test_the_adversarial_loss_gains_its_weight_over_the_ramp(tiles):
     assert shares == pytest.approx([0.25, 0.5, 1.0], abs=1e-3)
 
 
-def test_a_changed_configuration_never_goes_on_from_anothers_checkpoint(fit, tiles, tmp_path, monkeypatch, capsys):
+def test_a_changed_configuration_never_goes_on_from_anothers_checkpoint(
+    fit, tiles, study, tmp_path, monkeypatch, capsys
+):
     start = tmp_path / "start.keras"
     save_model(build_generator(PIXEL.generator), start)
     runs = [
@@ -121,6 +123,8 @@ def test_a_changed_configuration_never_goes_on_from_anothers_checkpoint(fit, til
         {"seed": 2},
         {"snapshot_step": 2},
         {"warm_start": start},
+        {"camera": study.degradations["cctv"]},
+        {"camera": replace(study.degradations["cctv"], storing_last=0.5)},
         {"tiles": Tiles(hr=tiles.hr[::-1].copy(), lr=tiles.lr[::-1].copy())},
         {"settings": replace(SETTINGS, validations=1)},
         {"settings": replace(SETTINGS, precision="mixed_float16")},
@@ -224,6 +228,10 @@ def test_a_warm_start_takes_over_the_weights(fit, tmp_path):
     save_model(start, tmp_path / "start.keras")
     still = replace(PIXEL, learning_rate=1e-30, ema=0.0)
     assert weights_equal(start, fit(still, 1, warm_start=tmp_path / "start.keras").generator)
+
+
+def test_a_generator_learns_from_what_a_camera_made_of_the_tiles(fit, study):
+    assert not weights_equal(fit(PIXEL, 3).generator, fit(PIXEL, 3, camera=study.degradations["cctv"]).generator)
 
 
 def test_the_averaged_weights_are_saved_when_asked_for(fit, tiles):

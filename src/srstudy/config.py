@@ -14,6 +14,7 @@ from srstudy.errors import StudyError
 from srstudy.schema import build, check_keys, merge, pick
 from srstudy.settings import Ablation, Camera, Data, Evaluation, Profile, Recipe, TileSet, Training, Variant
 
+BICUBIC = "bicubic"  # the degradation that needs no section
 FOLDERS = ("checkpoints", "live", "pretrained", "released")  # of models/, where every variant has one too
 
 
@@ -212,7 +213,9 @@ def _check_names(study: Study) -> None:
     for section in ("recipes", "pretrain", "released"):
         for key, recipe in getattr(study, section).items():
             _check_losses(recipe, f"{section}.{key}")
-            pick({"bicubic": None, **study.degradations}, recipe.degradation, f"{section}.{key}.degradation")
+            pick({BICUBIC: None, **study.degradations}, recipe.degradation, f"{section}.{key}.degradation")
+    if BICUBIC in study.degradations:
+        raise StudyError(f"degradations.{BICUBIC}: is what the paper's is called; rename this one.")
     _check_arms(study)
     for name, variant in study.variants.items():
         pick(study.sets, variant.set, f"variants.{name}.set")
