@@ -29,7 +29,7 @@ PICTURES = FIGURES | {"tables": "shows what was computed as HTML"}
 WORKERS = {"devices": "says where training runs"}
 EXCLUDED = {
     "data": PICTURES,
-    "prepare": PICTURES,
+    "prepare": PICTURES | {"figures_camera": "draws what was computed"},
     "train": FIGURES
     | {
         "cost": "counts what a step costs, for the notebook",
