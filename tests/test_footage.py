@@ -131,6 +131,12 @@ def test_crops_are_the_places_with_most_contrast_the_same_by_every_method(corner
         assert np.abs(means[4:-4, 4:-4] - crop["the frame itself"][4:-4, 4:-4]).mean() < 8
 
 
+def test_every_picture_of_a_crop_says_its_method(corner, enhanced):
+    found = footage.crops(corner[0], {name: images[0] for name, images in enhanced.items()}, 2)
+    titles = [axis.get_title() for axis in frame_crops(found, "crops").axes]
+    assert titles == ["the frame itself", "bicubic", "tiny"] * 2
+
+
 def test_figures_go_by_their_titles_and_are_equal_bytes_when_they_are_equal(corner, enhanced, photo, tmp_path):
     table = footage.looks_of_patches(corner)
     steps = [("optics", photo[:64, :64]), ("downscaling", photo[:64:4, :64:4])]

@@ -1,8 +1,7 @@
 """What storing a picture does to it: real encoders, JPEG by Pillow and H.264 by PyAV's libx264.
 
 Both work on one thread and on whole numbers, so equal pictures give equal bytes on any machine, for a given version of
-the encoders. Colours are turned into JPEG's YCbCr by Pillow, because what FFmpeg makes of them may differ between
-processors.
+the encoders. FFmpeg's own conversion of colours is not used: what it gives may differ between processors.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from fractions import Fraction
 import av
 import numpy as np
 from PIL import Image
+from skimage.color import rgb2ycbcr, ycbcr2rgb
 
 from srstudy.errors import StudyError
 
@@ -56,16 +56,19 @@ def _encoder(height: int, width: int, quantiser: int) -> av.VideoCodecContext:
 
 
 def _to_yuv(image: np.ndarray) -> av.VideoFrame:
-    luma, *chroma = Image.fromarray(image).convert("YCbCr").split()
-    planes = [luma, *(plane.reduce(2) for plane in chroma)]
-    joined = np.concatenate([np.asarray(plane).ravel() for plane in planes])
-    return av.VideoFrame.from_ndarray(joined.reshape(-1, image.shape[1]), format="yuv420p")
+    """ITU-R BT.601 as video has it, colours as means of 2 by 2 pixels."""
+    height, width = image.shape[:2]
+    colours = rgb2ycbcr(image)
+    chroma = colours[..., 1:].reshape(height // 2, 2, width // 2, 2, 2).mean(axis=(1, 3))
+    planes = [colours[..., 0], chroma[..., 0], chroma[..., 1]]
+    levels = np.concatenate([plane.ravel() for plane in planes]) + 0.5
+    return av.VideoFrame.from_ndarray(levels.astype(np.uint8).reshape(-1, width), format="yuv420p")
 
 
 def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    planes = frame.to_ndarray().ravel()
     size, half = (frame.width, frame.height), (frame.width // 2, frame.height // 2)
-    luma, *chroma = np.split(planes, [frame.width * frame.height, planes.size - half[0] * half[1]])
+    luma, *chroma = np.split(frame.to_ndarray().ravel(), np.cumsum([size[0] * size[1], half[0] * half[1]]))
     small = [Image.fromarray(plane.reshape(half[::-1])) for plane in chroma]
-    large = [plane.resize(size, Image.Resampling.BILINEAR) for plane in small]
-    return np.asarray(Image.merge("YCbCr", [Image.fromarray(luma.reshape(size[::-1])), *large]).convert("RGB"))
+    large = [np.asarray(plane.resize(size, Image.Resampling.BILINEAR)) for plane in small]
+    colours = np.stack([luma.reshape(size[::-1]), *large], axis=-1)
+    return np.floor(255 * ycbcr2rgb(colours.astype(float)) + 0.5).clip(0, 255).astype(np.uint8)

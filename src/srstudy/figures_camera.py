@@ -25,7 +25,7 @@ def camera_steps(
     sized = [(f"{number}. {name}", image) for number, (name, image) in enumerate(steps, 1)]
     pictures = [("HR", hr), *sized, ("a real frame", real)]
     rows = -(-len(pictures) // columns)
-    figure, axes = subplots(rows, columns, figsize=(1.9 * columns, 2.2 * rows), squeeze=False)
+    figure, axes = subplots(rows, columns, figsize=(1.9 * columns, 2.5 * rows), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, (caption, image) in zip(axes.flat, pictures):
@@ -60,13 +60,12 @@ def looks_histograms(groups: Mapping[str, pd.DataFrame], title: str) -> Figure:
 
 def frame_crops(crops: Sequence[Mapping[str, np.ndarray]], title: str) -> Figure:
     """A row of pictures for each crop of a frame: method -> uint8 [H, W, 3], drawn at one size."""
-    figure, axes = subplots(len(crops), len(crops[0]), figsize=(3.2 * len(crops[0]), 3.35 * len(crops)), squeeze=False)
+    figure, axes = subplots(len(crops), len(crops[0]), figsize=(3.2 * len(crops[0]), 3.5 * len(crops)), squeeze=False)
     for row, pictures in zip(axes, crops):
         for axis, (name, image) in zip(row, pictures.items()):
             axis.imshow(image, interpolation="nearest")
+            axis.set_title(name, fontsize=10)
             axis.axis("off")
-            if row is axes[0]:
-                axis.set_title(name, fontsize=10)
     return titled(figure, title)
 
 
