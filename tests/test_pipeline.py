@@ -23,6 +23,7 @@ EVERYWHERE = {
     "errors": "says what went wrong; then there is no output",
     "files": "writes whole files, whatever is in them",
     "settings": "names the values of params.yaml, which are dependencies themselves",
+    "settings_camera": "names the values of params.yaml, which are dependencies themselves",
 }
 FIGURES = {"figures": "draws what was computed: a changed picture must not train for hours"}
 PICTURES = FIGURES | {"tables": "shows what was computed as HTML"}

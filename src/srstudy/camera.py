@@ -18,7 +18,18 @@ from PIL import Image
 
 from srstudy import codecs, sensor
 from srstudy.degrade import SCALE, downscale
-from srstudy.settings import H264, Camera, Downscaling, Gain, Interlacing, Jpeg, Motion, Noise, Optics, Sharpening
+from srstudy.settings_camera import (
+    H264,
+    Camera,
+    Downscaling,
+    Gain,
+    Interlacing,
+    Jpeg,
+    Motion,
+    Noise,
+    Optics,
+    Sharpening,
+)
 
 LIGHT, SIGNAL, STORING = ("optics", "motion"), ("noise", "gain", "sharpening", "interlacing"), ("jpeg", "h264")
 BLOCK = 16  # px: codecs lay a grid of blocks over their frame, and a crop may come from anywhere on it

@@ -12,7 +12,8 @@ import yaml
 
 from srstudy.errors import StudyError
 from srstudy.schema import build, check_keys, merge, pick
-from srstudy.settings import Ablation, Camera, Data, Evaluation, Profile, Recipe, TileSet, Training, Variant
+from srstudy.settings import Ablation, Data, Evaluation, Profile, Recipe, TileSet, Training, Variant
+from srstudy.settings_camera import Camera
 
 BICUBIC = "bicubic"  # the degradation that needs no section
 FOLDERS = ("checkpoints", "live", "pretrained", "released")  # of models/, where every variant has one too

@@ -14,7 +14,7 @@ import tensorflow as tf
 from srstudy.camera import degrade
 from srstudy.degrade import SCALE
 from srstudy.errors import StudyError
-from srstudy.settings import Camera
+from srstudy.settings_camera import Camera
 from srstudy.tiles import Tiles
 
 

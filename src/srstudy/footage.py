@@ -15,7 +15,7 @@ from srstudy.degrade import SCALE, upscale
 from srstudy.errors import StudyError
 from srstudy.metrics import BICUBIC, luma
 from srstudy.noreference import LOOKS, looks, overlap
-from srstudy.settings import Camera
+from srstudy.settings_camera import Camera
 
 CLIP = Path("data") / "sample" / "cctv.avi"
 FRAME = "the frame itself"

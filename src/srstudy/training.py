@@ -26,7 +26,8 @@ from srstudy.errors import StudyError
 from srstudy.files import COMPLETE, replacing, write_text
 from srstudy.guards import Event, guard_events
 from srstudy.players import build_generator, make_players, weights_of
-from srstudy.settings import Camera, Recipe, Training
+from srstudy.settings import Recipe, Training
+from srstudy.settings_camera import Camera
 from srstudy.step import Update
 from srstudy.tiles import Tiles
 from srstudy.watch import Diary, Schedule, Validation

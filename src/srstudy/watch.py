@@ -18,7 +18,8 @@ from srstudy.enhance import Enhancer
 from srstudy.images import write_png
 from srstudy.metrics import colour, fidelity
 from srstudy.players import rate_at, weights_of
-from srstudy.settings import Camera, Recipe
+from srstudy.settings import Recipe
+from srstudy.settings_camera import Camera
 from srstudy.step import Update
 
 LOG_ROWS = 40  # at most so many lines of history besides those of the validations
