@@ -38,6 +38,8 @@ def test_a_project_in_another_folder_is_read_from_there(tiny_study):
         ("profils", "profiles"),
         ("data.flat_sdt", "flat_std"),
         ("data.augmentation.rotaton", "rotation"),
+        ("degradations.cctv.optic", "optics"),
+        ("degradations.cctv.noise.whitte", "white"),
         ("sets.curated-5k-32.lr_sise", "lr_size"),
         ("variants.5k-32-plain.epoch", "epochs"),
         ("recipes.srgan.learning_rat", "learning_rate"),
@@ -265,6 +267,17 @@ def test_short_profiles_start_from_the_committed_warm_starts(study):
     assert study.warm_start_path("recommended") == pretrained / "residual" / "generator.keras"
 
 
+def test_no_degradation_may_take_the_name_of_the_paper_s(tiny_study):
+    tiny_study.set("degradations.bicubic", tiny_study.params["degradations"]["cctv"])
+    with pytest.raises(StudyError, match=r"degradations\.bicubic: .* rename"):
+        tiny_study.load()
+
+
+def test_a_recipe_s_camera_is_the_degradation_that_it_names(study):
+    assert study.camera(study.recipe("recommended-cctv")) == study.degradations["cctv"]
+    assert all(study.camera(study.recipe(name)) is None for name in study.variants)
+
+
 def test_photographs_must_hold_the_largest_tile_of_any_set(study):
     assert study.largest_lr_size == 64
 
@@ -302,6 +315,17 @@ def test_elsewhere_the_missing_root_is_said_in_a_sentence(tmp_path):
         ),
         ("recipes.srgan.schedule", "cosin", r"'cosin' is unknown, did you mean 'cosine'"),
         ("recipes.srgan.content.network", "vgg18", r"'vgg18' is unknown, did you mean 'vgg19'"),
+        ("recipes.srgan.degradation", "cctw", r"recipes\.srgan\.degradation: 'cctw' is unknown, did you mean 'cctv'"),
+        ("degradations.cctv.jpeg.quality", [90, 40], r"quality: expected two numbers from 1 to 100, the lower first"),
+        ("degradations.cctv.jpeg.quality", [0, 40], r"cctv\.jpeg\.quality: expected two numbers from 1 to 100"),
+        ("degradations.cctv.h264.quantiser", [20, 52], r"cctv\.h264\.quantiser: expected two numbers from 0 to 51"),
+        ("degradations.cctv.motion.length", [-1, 2], r"cctv\.motion\.length: expected two numbers from 0, the lower"),
+        ("degradations.cctv.motion.length", [1, 2, 3], r"cctv\.motion\.length: expected two numbers"),
+        ("degradations.cctv.motion.length", 3, r"cctv\.motion\.length: expected a list of at least one, found 3"),
+        ("degradations.cctv.optics.sigma", [0, 1], r"cctv\.optics\.sigma: expected two numbers from 0\.1"),
+        ("degradations.cctv.noise.probability", 1.1, r"noise\.probability: expected a number from 0 to 1"),
+        ("degradations.cctv.downscaling.kernels", ["bix"], r"kernels\[0\]: 'bix' is unknown, did you mean 'box'"),
+        ("degradations.cctv.downscaling.kernels", [], r"downscaling\.kernels: expected a list of at least one"),
         ("profiles.sample.recipes.srgan.batchsize", 2, r"profiles\.sample\.recipes\.srgan: unknown key 'batchsize'"),
     ],
 )

@@ -1,6 +1,10 @@
+import threading
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from srstudy.camera import with_every_step
 from srstudy.dataset import batches
 from srstudy.degrade import downscale
 from srstudy.errors import StudyError
@@ -71,3 +75,51 @@ def test_flips_turn_lr_and_hr_alike_and_reach_all_eight_positions(tiles):
 def test_a_crop_larger_than_the_tiles_is_refused(tiles):
     with pytest.raises(StudyError, match="crop: 9"):
         batches(tiles, 1, 1, 0, 1, crop=9)
+
+
+class Noticed(np.ndarray):
+    """Tiles that say when the third one of them is read."""
+
+    def __array_finalize__(self, other):
+        self.count, self.third = 0, threading.Event()
+
+    def __getitem__(self, place):
+        self.count += 1
+        if self.count == 3:
+            self.third.set()
+        return np.asarray(self)[place]
+
+
+def test_batches_are_made_ahead_of_the_step_that_wants_them(tiles):
+    """Also where operations are deterministic: TensorFlow then makes none ahead that it must take for random."""
+    tf.config.experimental.enable_op_determinism()
+    hr = tiles.hr.view(Noticed)
+    next(iter(batches(Tiles(hr=hr, lr=tiles.lr), 1, 1, 0, 6)))
+    assert hr.third.wait(20)
+
+
+def test_a_camera_makes_lr_of_the_hr_crop_and_leaves_hr_as_it_is_without_one(tiles, study):
+    options = {"crop": 4, "flips": True}
+    plain = read(batches(tiles, 1, 3, 0, 4, **options))
+    made = read(batches(tiles, 1, 3, 0, 4, camera=study.degradations["cctv"], **options))
+    for (lr, hr), (lr_made, hr_made) in zip(plain, made):
+        np.testing.assert_array_equal(hr, hr_made)
+        assert (lr_made.shape, lr_made.dtype) == (lr.shape, lr.dtype)
+        assert all((one != other).any() for one, other in zip(lr, lr_made))
+        assert np.abs(lr_made.mean(axis=(1, 2)) - hr.mean(axis=(1, 2))).max() < 40  # it shows the same place
+
+
+def test_a_camera_s_batches_are_a_function_of_seed_and_step_and_of_nothing_else(tiles, study):
+    camera = with_every_step(study.degradations["cctv"])
+    whole = read(batches(tiles, 1, 2, 0, 6, crop=4, camera=camera))
+    for (lr, _), (lr_later, _) in zip(whole[4:], read(batches(tiles, 1, 2, 4, 6, crop=4, camera=camera))):
+        np.testing.assert_array_equal(lr, lr_later)
+    parts = [read(batches(tiles, 1, 2, 0, 6, crop=4, camera=camera, replicas=range(n, n + 1), of=2)) for n in (0, 1)]
+    for (lr, _), (first, _), (second, _) in zip(whole, *parts):
+        np.testing.assert_array_equal(lr, np.concatenate([first, second]))
+
+
+def test_a_camera_degrades_a_tile_anew_in_every_epoch(tiles, study):
+    one, camera = Tiles(hr=tiles.hr[:1], lr=tiles.lr[:1]), with_every_step(study.degradations["cctv"])
+    seen = {lr.tobytes() for lr, _ in read(batches(one, 1, 1, 0, 12, camera=camera))}
+    assert len(seen) == 12

@@ -24,17 +24,18 @@ EVERYWHERE = {
     "files": "writes whole files, whatever is in them",
     "settings": "names the values of params.yaml, which are dependencies themselves",
     "download": "brings archives as they are; params.yaml says which",
+    "settings_camera": "names the values of params.yaml, which are dependencies themselves",
 }
 FIGURES = {"figures": "draws what was computed: a changed picture must not train for hours"}
 PICTURES = FIGURES | {
-    "data_figures": "draws what was computed",
+    "figures_data": "draws what was computed",
     "tables": "shows what was computed as HTML",
 }
 WORKERS = {"devices": "says where training runs"}
 EXCLUDED = {
     "scan": {"degrade": "gives the scale alone", "sources": "finds the files, which params.yaml names"},
     "data": PICTURES,
-    "prepare": FIGURES | {"tables": "shows what was computed as HTML"},
+    "prepare": FIGURES | {"figures_camera": "draws what was computed", "tables": "shows what was computed as HTML"},
     "train": FIGURES
     | {
         "cost": "counts what a step costs, for the notebook",

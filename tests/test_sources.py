@@ -377,7 +377,7 @@ def test_the_registry_names_no_host(root):
             ["smaple"],
             r"profiles\.sample\.sources: 'smaple' is unknown, did you mean 'sample'",
         ),
-        ("profiles.sample.sources", [], r"profiles\.sample\.sources: names none; known: mirflickr, "),
+        ("profiles.sample.sources", [], r"profiles\.sample\.sources: expected a list of at least one, found \[\]"),
         ("profiles.sample.sources", "sample", r"profiles\.sample\.sources: expected a list, found 'sample'"),
         ("profiles.sample.sources", [3], r"profiles\.sample\.sources\[0\]: expected str, found 3"),
     ],

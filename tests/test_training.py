@@ -12,7 +12,7 @@ import tensorflow as tf
 import yaml
 from tests.tiny import RECIPES, SETTINGS
 
-from srstudy import checkpoints, training
+from srstudy import checkpoints, devices, training
 from srstudy.errors import StudyError
 from srstudy.files import COMPLETE
 from srstudy.guards import Event
@@ -114,7 +114,9 @@ def test_the_adversarial_loss_gains_its_weight_over_the_ramp(tiles):
     assert shares == pytest.approx([0.25, 0.5, 1.0], abs=1e-3)
 
 
-def test_a_changed_configuration_never_goes_on_from_anothers_checkpoint(fit, tiles, tmp_path, monkeypatch, capsys):
+def test_a_changed_configuration_never_goes_on_from_anothers_checkpoint(
+    fit, tiles, study, tmp_path, monkeypatch, capsys
+):
     start = tmp_path / "start.keras"
     save_model(build_generator(PIXEL.generator), start)
     runs = [
@@ -124,6 +126,8 @@ def test_a_changed_configuration_never_goes_on_from_anothers_checkpoint(fit, til
         {"seed": 2},
         {"snapshot_step": 2},
         {"warm_start": start},
+        {"camera": study.degradations["cctv"]},
+        {"camera": replace(study.degradations["cctv"], storing_last=0.5)},
         {"tiles": Tiles(hr=tiles.hr[::-1].copy(), lr=tiles.lr[::-1].copy())},
         {"settings": replace(SETTINGS, validations=1)},
         {"settings": replace(SETTINGS, precision="mixed_float16")},
@@ -256,6 +260,10 @@ def test_a_warm_start_takes_over_the_weights(fit, tmp_path):
     assert weights_equal(start, fit(still, 1, warm_start=tmp_path / "start.keras").generator)
 
 
+def test_a_generator_learns_from_what_a_camera_made_of_the_tiles(fit, study):
+    assert not weights_equal(fit(PIXEL, 3).generator, fit(PIXEL, 3, camera=study.degradations["cctv"]).generator)
+
+
 def test_the_averaged_weights_are_saved_when_asked_for(fit, tiles):
     assert not weights_equal(fit(replace(PIXEL, ema=0.0), 5).generator, fit(PIXEL, 5).generator)
 
@@ -339,7 +347,7 @@ def convolutions(update: Update, tiles) -> set[tf.DType]:
     ("precision", "kind"), [("float32", tf.float32), ("mixed_float16", tf.float16), ("mixed_bfloat16", tf.bfloat16)]
 )
 def test_the_layers_compute_in_the_precision_that_is_asked_for(tiles, precision, kind):
-    with training.mixed_precision(precision):
+    with devices.mixed_precision(precision):
         players = make_players(SRGAN, 32, 1, None)
     networks = (players.generator, players.discriminator)
     inner = [layer for model in networks for layer in model.layers if "conv2d" in layer.name]
@@ -351,7 +359,7 @@ def test_the_layers_compute_in_the_precision_that_is_asked_for(tiles, precision,
 
 
 def test_a_gradient_beyond_float16_skips_the_update_and_halves_the_loss_scale(tiles):
-    with training.mixed_precision("mixed_float16"):
+    with devices.mixed_precision("mixed_float16"):
         players = make_players(SRGAN, 32, 1, None)
     update = Update(SRGAN, players, 1, tf.distribute.get_strategy())
     optimizer = players.generator_optimizer

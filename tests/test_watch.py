@@ -105,6 +105,18 @@ def test_validation_judges_the_weights_it_is_given(validation):
     assert validation(louder)[0]["psnr_y"] < means["psnr_y"]
 
 
+def test_validation_judges_on_what_a_camera_makes_of_the_photographs(validation, study):
+    generator = residual_generator(4, 1)
+    cctv = [
+        Validation(validation.photos, generator, "image", lambda hr, srs: [1.0], study.degradations["cctv"], seed)
+        for seed in (1, 1, 2)
+    ]
+    one, same, other = (look(generator.get_weights())[0]["psnr_y"] for look in cctv)
+    assert one == same != other
+    assert max(one, other) < validation(generator.get_weights())[0]["psnr_y"]
+    assert len({look.identity for look in (*cctv, validation)}) == 3
+
+
 def test_a_generator_that_answers_all_with_one_image_has_no_diversity(validation):
     alike = {name: np.full_like(image, 128) for name, image in validation.photos.items()}
     assert validation._diversity(alike) == 0

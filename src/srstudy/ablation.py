@@ -61,7 +61,10 @@ def train_arm(
     keras.utils.clear_session()
     start = study.model_folder(recipe.warm_start) / "generator.keras" if recipe.warm_start else None
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(recipe, tiles, steps, epoch_steps=steps, seed=seed, checkpoints=Path(folder), warm_start=start)
+        run = Run(
+            recipe, tiles, steps, epoch_steps=steps, seed=seed, checkpoints=Path(folder), warm_start=start,
+            camera=study.camera(recipe),
+        )  # fmt: skip
         trained = train(run, replace(study.training, time_budget=None), validation)
     if not trained.complete:
         raise StudyError(f"ablation: {trained.outcome}")

@@ -20,8 +20,8 @@ from srstudy.tiles import Tiles
 
 # The modules that decide what a run learns: a run never goes on under other code.
 CODE = (
-    "checkpoints", "dataset", "devices", "losses", "networks", "perceptual", "players", "runtime", "step", "tiles",
-    "training", "watch",
+    "camera", "checkpoints", "codecs", "dataset", "devices", "losses", "networks", "perceptual", "players", "runtime",
+    "sensor", "step", "tiles", "training", "watch",
 )  # fmt: skip
 
 

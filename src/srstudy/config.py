@@ -14,7 +14,9 @@ import yaml
 from srstudy.errors import StudyError
 from srstudy.schema import Seed, build, check_keys, merge, pick
 from srstudy.settings import Ablation, Data, Evaluation, Profile, Recipe, TileSet, Training, Variant
+from srstudy.settings_camera import Camera
 
+BICUBIC = "bicubic"  # the degradation that needs no section
 FOLDERS = ("checkpoints", "live", "pretrained", "released")  # of models/, where every variant has one too
 GRID_LR = 64  # LR side of the tiles that warm starts and released models take their random crops from
 
@@ -27,6 +29,7 @@ class Study:
     profile_name: str
     seed: int
     data: Data
+    degradations: dict[str, Camera]
     evaluation: Evaluation
     training: Training
     profile: Profile
@@ -122,6 +125,10 @@ class Study:
             for name, change in self.ablation.changes.items()
         }
 
+    def camera(self, recipe: Recipe) -> Camera | None:
+        """The camera that makes a recipe's LR; None if that is bicubic."""
+        return self.degradations.get(recipe.degradation)
+
     @property
     def largest_lr_size(self) -> int:
         """The largest LR side among the sets: photographs must be 4 times as large."""
@@ -154,8 +161,8 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
     except yaml.YAMLError as error:
         raise StudyError(f"params.yaml: not valid YAML ({' '.join(str(error).split())}).") from error
     known = {
-        "profile", "seed", "data", "evaluation", "training", "sets", "variants", "recipes", "pretrain", "released",
-        "ablation", "profiles",
+        "profile", "seed", "data", "degradations", "evaluation", "training", "sets", "variants", "recipes", "pretrain",
+        "released", "ablation", "profiles",
     }  # fmt: skip
     check_keys(params, known, known, "params.yaml")
     name = profile or build(str, params["profile"], "profile")
@@ -170,6 +177,7 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
         profile_name=name,
         seed=build(Seed, params["seed"], "seed"),
         data=build(Data, params["data"], "data"),
+        degradations=build(dict[str, Camera], params["degradations"], "degradations"),
         evaluation=build(Evaluation, params["evaluation"], "evaluation"),
         training=build(Training, params["training"], "training"),
         profile=chosen,
@@ -210,6 +218,9 @@ def _check_names(study: Study) -> None:
     for section in ("recipes", "pretrain", "released"):
         for key, recipe in getattr(study, section).items():
             _check_losses(recipe, f"{section}.{key}")
+            pick({BICUBIC: None, **study.degradations}, recipe.degradation, f"{section}.{key}.degradation")
+    if BICUBIC in study.degradations:
+        raise StudyError(f"degradations.{BICUBIC}: is what the paper's is called; rename this one.")
     for name, variant in study.variants.items():
         pick(study.sets, variant.set, f"variants.{name}.set")
         if variant.snapshot is not None and variant.snapshot > variant.epochs:
@@ -230,11 +241,8 @@ def _check_sources(study: Study) -> None:
             raise StudyError(f"data.sources.{name}: has neither `kaggle` nor `path`; give one of them.")
         if source.kaggle is not None and not re.fullmatch(r"[\w-]+/[\w-]+", source.kaggle):
             raise StudyError(f"data.sources.{name}.kaggle: expected OWNER/NAME, found '{source.kaggle}'.")
-    where = f"profiles.{study.profile_name}.sources"
-    if not study.profile.sources:
-        raise StudyError(f"{where}: names none; known: {', '.join(study.data.sources)}.")
     for name in study.profile.sources:
-        pick(study.data.sources, name, where)
+        pick(study.data.sources, name, f"profiles.{study.profile_name}.sources")
 
 
 def _check_warm_start(study: Study, recipe: Recipe, where: str) -> None:

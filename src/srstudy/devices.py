@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
+import keras
 import tensorflow as tf
 
 from srstudy import runtime
@@ -48,6 +50,21 @@ def strategy_for(recipe: Recipe, settings: Training) -> tf.distribute.Strategy:
             f"a multiple of {replicas}, or `devices: one` in the recipe."
         )
     return chosen
+
+
+@contextmanager
+def mixed_precision(setting: str) -> Iterator[str]:
+    """Build networks for arithmetic in 16 bits where that is asked for, or `auto` finds a GPU; weights stay float32.
+
+    Gives the name of the policy.
+    """
+    automatic = "mixed_float16" if tf.config.list_physical_devices("GPU") else "float32"
+    before, policy = keras.config.dtype_policy(), automatic if setting == "auto" else setting
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield policy
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def any_worker_stops(chosen: tf.distribute.Strategy, wants: bool) -> bool:

@@ -103,16 +103,18 @@ def evaluate(
     methods: Mapping[str, Callable[[np.ndarray], np.ndarray]],
     score: Callable[[np.ndarray, Sequence[np.ndarray]], list[dict[str, float]]],
     keep: str | Path | None = None,
+    lr_of: Callable[[str, np.ndarray], np.ndarray] = lambda name, hr: downscale(hr),
 ) -> pd.DataFrame:
     """Score every method (LR -> SR, uint8) and bicubic on every image; one row per image and method.
 
-    `keep`: folder in which the SR images of the first method are written as PNG.
+    `keep`: folder in which the SR images of the first method are written as PNG. `lr_of`: makes LR of an image's name
+    and HR.
     """
     rows = []
     first = next(iter(methods))
     methods = {BICUBIC: upscale, **methods}
     for name, hr in tqdm(images.items(), desc="evaluating", unit="photo"):
-        lr = downscale(hr)
+        lr = lr_of(name, hr)
         enlarged = {method: run(lr) for method, run in methods.items()}
         for method, scores in zip(enlarged, score(hr, list(enlarged.values()))):
             rows.append({"photo": name, "method": method, **scores})

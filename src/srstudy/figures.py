@@ -42,31 +42,31 @@ class StudyFigure(Figure):
         return f"Figure: {' '.join(self.get_suptitle().split())}"
 
 
-_subplots = partial(plt.subplots, FigureClass=StudyFigure)
+subplots = partial(plt.subplots, FigureClass=StudyFigure)
 
 
 def photo_grid(images: Mapping[str, np.ndarray], title: str, columns: int = 8) -> Figure:
     """Thumbnails with captions; `images` maps caption -> uint8 [H, W, 3]."""
     rows = -(-len(images) // columns)
-    figure, axes = _subplots(rows, columns, figsize=(1.25 * columns, 1.1 * rows + 0.4), squeeze=False)
+    figure, axes = subplots(rows, columns, figsize=(1.25 * columns, 1.1 * rows + 0.4), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, (caption, image) in zip(axes.flat, images.items()):
         step = max(1, min(image.shape[:2]) // 120)
         axis.imshow(image[::step, ::step])
         axis.set_title(textwrap.fill(caption, 20), fontsize=6)
-    return _titled(figure, title)
+    return titled(figure, title)
 
 
 def tile_pairs(hr: Sequence[np.ndarray], lr: Sequence[np.ndarray], title: str) -> Figure:
     """LR above HR for a handful of tiles, both drawn at the same size."""
-    figure, axes = _subplots(2, len(hr), figsize=(1.5 * len(hr), 3.8), squeeze=False)
+    figure, axes = subplots(2, len(hr), figsize=(1.5 * len(hr), 3.8), squeeze=False)
     for column in range(len(hr)):
         for row, (name, image) in enumerate((("LR", lr[column]), ("HR", hr[column]))):
             axes[row, column].imshow(image, interpolation="nearest")
             axes[row, column].set_title(f"{name} {image.shape[1]}×{image.shape[0]}", fontsize=7)
             axes[row, column].axis("off")
-    return _titled(figure, title)
+    return titled(figure, title)
 
 
 def colour_scatter(points: Mapping[str, pd.DataFrame], title: str) -> Figure:
@@ -74,7 +74,7 @@ def colour_scatter(points: Mapping[str, pd.DataFrame], title: str) -> Figure:
 
     `points` maps group -> table with columns mean_a, mean_b. Groups differ in marker and colour.
     """
-    figure, axis = _subplots(figsize=(5.5, 4.5))
+    figure, axis = subplots(figsize=(5.5, 4.5))
     for number, (name, rows) in enumerate(points.items()):
         colour, marker = plt.get_cmap("tab10")(number % 10), MARKERS[number % len(MARKERS)]
         label = f"{name} ({len(rows)})"
@@ -87,7 +87,7 @@ def colour_scatter(points: Mapping[str, pd.DataFrame], title: str) -> Figure:
     axis.set_xlabel("mean a* (green to red)")
     axis.set_ylabel("mean b* (blue to yellow)")
     axis.legend(fontsize=7)
-    return _titled(figure, title)
+    return titled(figure, title)
 
 
 def selection_panels(
@@ -101,7 +101,7 @@ def selection_panels(
     rows = -(-len(selections) // columns)
     columns = min(columns, len(selections))
     size = 3.1 * columns, 2.9 * rows + 0.4
-    figure, axes = _subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
+    figure, axes = subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(selections) :]:
         axis.axis("off")
     for axis, (name, chosen) in zip(axes.flat, selections.items()):
@@ -116,7 +116,7 @@ def selection_panels(
         axis.tick_params(labelsize=7.5)
     for axis in axes[:, 0]:
         axis.set_ylabel("mean b* (blue to yellow)", fontsize=8)
-    return _titled(figure, title)
+    return titled(figure, title)
 
 
 def curves(history: Sequence[Mapping[str, float]], title: str, columns: int = 5) -> Figure:
@@ -124,7 +124,7 @@ def curves(history: Sequence[Mapping[str, float]], title: str, columns: int = 5)
     table = pd.DataFrame(history)
     names = [name for name in table if name not in ("step", "epoch", *RATES)]
     rows = -(-len(names) // columns)
-    figure, axes = _subplots(rows, columns, figsize=(2.3 * columns, 1.9 * rows), squeeze=False)
+    figure, axes = subplots(rows, columns, figsize=(2.3 * columns, 1.9 * rows), squeeze=False)
     for axis, name in zip(axes.flat, names):
         known = table[["step", name]].dropna()
         axis.plot(known.step, known[name], color=PLAIN, marker="." if len(known) < 12 else None)
@@ -135,13 +135,13 @@ def curves(history: Sequence[Mapping[str, float]], title: str, columns: int = 5)
         axis.axis("off")
     for axis in axes[-1]:
         axis.set_xlabel("step", fontsize=8)
-    return _titled(figure, title)
+    return titled(figure, title)
 
 
 def rate_curves(rates: pd.DataFrame, title: str) -> Figure:
     """How fast a run was and what it held in memory, over training steps; columns as in `reports/rates`."""
     labels = {"images_per_second": "images per second", "gflops": "GFLOP per second", "memory_gb": "memory (GB)"}
-    figure, axes = _subplots(1, len(labels), figsize=(3.1 * len(labels), 2.3))
+    figure, axes = subplots(1, len(labels), figsize=(3.1 * len(labels), 2.3))
     for axis, (name, label) in zip(axes, labels.items()):
         axis.plot(rates.step, rates[name], color=PLAIN, marker="." if len(rates) < 12 else None)
         axis.set_title(label, fontsize=9)
@@ -149,7 +149,7 @@ def rate_curves(rates: pd.DataFrame, title: str) -> Figure:
         axis.set_xlim(0, 1.03 * rates.step.max())
         axis.set_ylim(0, 1.1 * rates[name].max())
         axis.tick_params(labelsize=7)
-    return _titled(figure, title)
+    return titled(figure, title)
 
 
 def strips(folder: str | Path, title: str, most: int = 6) -> Figure | None:
@@ -160,13 +160,13 @@ def strips(folder: str | Path, title: str, most: int = 6) -> Figure | None:
     if not paths:
         return None
     chosen = [paths[i] for i in sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(most, len(paths)))})]
-    figure, axes = _subplots(len(chosen), 1, figsize=(8, 2.1 * len(chosen)), squeeze=False)
+    figure, axes = subplots(len(chosen), 1, figsize=(8, 2.1 * len(chosen)), squeeze=False)
     for axis, path in zip(axes[:, 0], chosen):
         axis.imshow(read_rgb(path))
         axis.set_ylabel(f"step {int(path.stem.rpartition('-')[2]):,}", fontsize=8)
         axis.set_xticks([])
         axis.set_yticks([])
-    return _titled(figure, title)
+    return titled(figure, title)
 
 
 def comparison(
@@ -179,7 +179,7 @@ def comparison(
     nearest = np.kron(lr, np.ones((SCALE, SCALE, 1), lr.dtype))
     columns = {"LR": nearest, **enlarged, "HR": hr}
     top, left, side = _liveliest(hr)
-    figure, axes = _subplots(2, len(columns), figsize=(2.15 * len(columns), 5.2), squeeze=False)
+    figure, axes = subplots(2, len(columns), figsize=(2.15 * len(columns), 5.2), squeeze=False)
     for column, (name, image) in enumerate(columns.items()):
         whole, zoom = axes[:, column]
         whole.imshow(image)
@@ -191,7 +191,7 @@ def comparison(
         for axis in (whole, zoom):
             axis.set_xticks([])
             axis.set_yticks([])
-    return _titled(figure, title)
+    return titled(figure, title)
 
 
 def _liveliest(hr: np.ndarray) -> tuple[int, int, int]:
@@ -208,11 +208,11 @@ def interval_bars(table: pd.DataFrame, measures: Sequence[str], baseline: str, t
     `table`: columns run, measure, value, low, high.
     """
     runs = list(dict.fromkeys(table.run))
-    figure, axes = _subplots(1, len(measures), figsize=(3.1 * len(measures), 0.3 * len(runs) + 1.3), squeeze=False)
+    figure, axes = subplots(1, len(measures), figsize=(3.1 * len(measures), 0.3 * len(runs) + 1.3), squeeze=False)
     for axis, measure in zip(axes[0], measures):
         rows = table[table.measure == measure].set_index("run").loc[runs]
         _draw_intervals(axis, rows, runs, rows.value[baseline], measure)
-    return _titled(figure, title)
+    return titled(figure, title)
 
 
 def effect_bars(table: pd.DataFrame, measures: Sequence[str], title: str) -> Figure:
@@ -220,11 +220,11 @@ def effect_bars(table: pd.DataFrame, measures: Sequence[str], title: str) -> Fig
 
     `table`: columns factor, measure, value, low, high.
     """
-    figure, axes = _subplots(1, len(measures), figsize=(3.1 * len(measures), 1.9), squeeze=False)
+    figure, axes = subplots(1, len(measures), figsize=(3.1 * len(measures), 1.9), squeeze=False)
     for axis, measure in zip(axes[0], measures):
         rows = table[table.measure == measure]
         _draw_intervals(axis, rows, list(rows.factor), 0, measure)
-    return _titled(figure, title)
+    return titled(figure, title)
 
 
 def arm_dots(table: pd.DataFrame, measures: Sequence[str], title: str) -> Figure:
@@ -232,7 +232,7 @@ def arm_dots(table: pd.DataFrame, measures: Sequence[str], title: str) -> Figure
 
     `table`: column arm and the measures.
     """
-    figure, axes = _subplots(1, len(measures), figsize=(4.2 * len(measures), 0.27 * len(table) + 1.1), squeeze=False)
+    figure, axes = subplots(1, len(measures), figsize=(4.2 * len(measures), 0.27 * len(table) + 1.1), squeeze=False)
     same = table.arm.str.startswith("as it is")
     for axis, measure in zip(axes[0], measures):
         axis.axvspan(table[measure][same].min(), table[measure][same].max(), color=HIGHLIGHT, alpha=0.25)
@@ -240,7 +240,7 @@ def arm_dots(table: pd.DataFrame, measures: Sequence[str], title: str) -> Figure
         axis.set_yticks(range(len(table)), table.arm if axis.get_subplotspec().is_first_col() else [])
         axis.set_ylim(len(table) - 0.5, -0.5)
         _head(axis, measure)
-    return _titled(figure, title)
+    return titled(figure, title)
 
 
 def _head(axis: Axes, measure: str) -> None:
@@ -261,12 +261,12 @@ def _draw_intervals(axis: Axes, rows: pd.DataFrame, names: list[str], line: floa
 
 def timing_bars(table: pd.DataFrame, title: str) -> Figure:
     """Wall time of each stage in seconds."""
-    figure, axis = _subplots(figsize=(6.5, 0.22 * len(table) + 0.9))
+    figure, axis = subplots(figsize=(6.5, 0.22 * len(table) + 0.9))
     axis.barh(table.stage, table.seconds, color=PLAIN)
     axis.invert_yaxis()
     axis.set_xlabel("seconds")
     axis.tick_params(labelsize=7.5)
-    return _titled(figure, title)
+    return titled(figure, title)
 
 
 def draw_times(root: Path) -> None:
@@ -284,7 +284,8 @@ def save_figure(figure: Figure, path: str | Path) -> None:
             figure.savefig(temporary, dpi=110, metadata=metadata)
 
 
-def _titled(figure: Figure, title: str) -> Figure:
+def titled(figure: Figure, title: str) -> Figure:
+    """The figure under its title, and out of pyplot's hands."""
     figure.suptitle(title, fontsize=10)
     figure.tight_layout()
     plt.close(figure)  # the notebook shows what it is given; pyplot must not show it again

@@ -18,6 +18,7 @@ Amount = Annotated[float, POSITIVE]  # above 0
 Share = Annotated[float, UNIT]  # from 0 to 1
 Weight = Annotated[float, NO_LESS]  # 0 or more
 Seed = Annotated[int, NO_LESS]
+Range = Annotated[tuple[float, float], (0, math.inf)]  # two numbers, the lower first, within those bounds
 
 
 def pick(mapping: dict[str, Any], name: str, where: str) -> Any:
@@ -41,8 +42,8 @@ def check_keys(value: Any, known: set[str], required: set[str], where: str) -> N
 def build(kind: Any, value: Any, where: str) -> Any:
     """Make `value`, as read from YAML, into the annotated type `kind`; `where` is its place in the file.
 
-    Knows dataclasses, `X | None`, dict[str, X], tuple[X, ...], Literal, `Count`, `Amount`, `Share`, `Weight`, `Seed`,
-    Any and plain types.
+    Knows dataclasses, `X | None`, dict[str, X], tuple[X, ...] of at least one, Literal, `Count`, `Amount`, `Share`,
+    `Weight`, `Seed`, `Range`, Any and plain types.
     Raises StudyError if the value does not fit.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -54,13 +55,15 @@ def build(kind: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise StudyError(f"{where}: expected keys and values, found {value!r}.")
         return {str(key): build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise StudyError(f"{where}: expected a list, found {value!r}.")
-        return tuple(build(arguments[0], item, f"{where}[{place}]") for place, item in enumerate(value))
     if origin is typing.Literal:
         pick(dict.fromkeys(arguments), value, where) if isinstance(value, str) else _check_scalar(str, value, where)
         return value
+    if origin is tuple:
+        if not isinstance(value, list) or not value:
+            raise StudyError(f"{where}: expected a list of at least one, found {value!r}.")
+        return tuple(build(arguments[0], item, f"{where}[{place}]") for place, item in enumerate(value))
+    if origin is Annotated and isinstance(arguments[1], tuple):
+        return _build_range(value, arguments[1], where)
     if origin is Annotated:
         number = build(arguments[0], value, where)
         fits = {POSITIVE: number > 0, UNIT: 0 <= number <= 1, NO_LESS: number >= 0}[arguments[1]]
@@ -86,6 +89,14 @@ def _build_dataclass(kind: type, value: Any, where: str) -> Any:
     check_keys(value, set(fields), required, where)
     hints = typing.get_type_hints(kind, include_extras=True)
     return kind(**{key: build(hints[key], item, f"{where}.{key}") for key, item in value.items()})
+
+
+def _build_range(value: Any, bounds: tuple[float, float], where: str) -> tuple[float, float]:
+    numbers = build(tuple[float, ...], value, where)
+    if len(numbers) != 2 or not bounds[0] <= numbers[0] <= numbers[1] <= bounds[1]:
+        limits = f"from {bounds[0]:g}" + (f" to {bounds[1]:g}" if math.isfinite(bounds[1]) else "")
+        raise StudyError(f"{where}: expected two numbers {limits}, the lower first, found {value!r}.")
+    return numbers
 
 
 def _check_scalar(kind: type, value: Any, where: str) -> Any:

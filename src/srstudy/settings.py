@@ -162,6 +162,7 @@ class Recipe:
     devices: Literal["all", "one"] = "all"
     precision: Precision | None = None  # None: what `training.precision` says
     adversarial_ramp: Share = 0.0  # share of the steps over which the adversarial loss gains its weight
+    degradation: str = "bicubic"  # how LR is made: bicubic, the paper's, or a name under `degradations`
     crop: Count | None = None
     flips: bool = False
     crops_per_image: Count = 1

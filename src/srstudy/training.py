@@ -16,7 +16,6 @@ from pathlib import Path
 
 import keras
 import pandas as pd
-import tensorflow as tf
 from tqdm import tqdm
 
 from srstudy import devices, networks, runtime
@@ -27,6 +26,7 @@ from srstudy.files import COMPLETE, replacing, write_text
 from srstudy.guards import Event, guard_events
 from srstudy.players import build_generator, make_players, weights_of
 from srstudy.settings import Recipe, Training
+from srstudy.settings_camera import Camera
 from srstudy.step import NotFinite, Update
 from srstudy.tiles import Tiles
 from srstudy.watch import Diary, Schedule, Validation
@@ -37,7 +37,10 @@ AGREE_STEPS = 10  # how often several workers ask each other whether to stop
 
 @dataclass(frozen=True)
 class Run:
-    """What a recipe is trained on, and for how long; `epoch_steps` is how many updates see every image once."""
+    """What a recipe is trained on, and for how long; `epoch_steps` is how many updates see every image once.
+
+    `camera` makes LR of the tiles' HR in place of the bicubic one, if the recipe's degradation is no bicubic one.
+    """
 
     recipe: Recipe
     tiles: Tiles
@@ -47,6 +50,7 @@ class Run:
     checkpoints: Path
     warm_start: Path | None = None
     snapshot_step: int | None = None
+    camera: Camera | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ class _Training:
     ):
         self.run, self.settings, self.log = run, settings, log
         recipe, self.strategy = run.recipe, devices.strategy_for(run.recipe, settings)
-        with self.strategy.scope(), mixed_precision(recipe.precision or settings.precision) as policy:
+        with self.strategy.scope(), devices.mixed_precision(recipe.precision or settings.precision) as policy:
             hr_size = 4 * (recipe.crop or run.tiles.lr.shape[1])
             self.players = make_players(recipe, hr_size, run.steps, run.warm_start)
         self.update = Update(recipe, self.players, run.steps, self.strategy)
@@ -152,7 +156,7 @@ class _Training:
         self.update.trace(self._batches(after=0).element_spec)
         watched = (settings.validations, validation and validation.identity)
         self.folder = run.checkpoints / fingerprint(
-            recipe, run.tiles, run.seed, run.warm_start, run.steps, run.snapshot_step, policy, watched
+            recipe, run.tiles, run.seed, run.warm_start, run.steps, run.snapshot_step, run.camera, policy, watched
         )
         self.kept = Checkpoints(self.players, self.update.sums, self.folder, settings.keep_checkpoints)
         if not self.kept.step:
@@ -219,7 +223,7 @@ class _Training:
         run, recipe = self.run, self.run.recipe
         read = partial(
             batches, run.tiles, run.seed, recipe.batch_size, start=after, stop=run.steps, crop=recipe.crop,
-            flips=recipe.flips,
+            flips=recipe.flips, camera=run.camera,
         )  # fmt: skip
         return devices.distributed(self.strategy, read)
 
@@ -254,21 +258,6 @@ class _Training:
         """A row to read, where the run ends early; not in the checkpoint, for what goes on has none here."""
         if not self.diary.schedule.is_row(step):
             self._add_row(step)
-
-
-@contextmanager
-def mixed_precision(setting: str) -> Iterator[str]:
-    """Build networks for arithmetic in 16 bits where that is asked for, or `auto` finds a GPU; weights stay float32.
-
-    Gives the name of the policy.
-    """
-    automatic = "mixed_float16" if tf.config.list_physical_devices("GPU") else "float32"
-    before, policy = keras.config.dtype_policy(), automatic if setting == "auto" else setting
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield policy
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 @contextmanager

@@ -13,12 +13,13 @@ import psutil
 import tensorflow as tf
 
 from srstudy import runtime
-from srstudy.degrade import downscale
+from srstudy.camera import lr_to_judge
 from srstudy.enhance import Enhancer
 from srstudy.images import write_png
 from srstudy.metrics import colour, fidelity
 from srstudy.players import rate_at, weights_of
 from srstudy.settings import Recipe
+from srstudy.settings_camera import Camera
 from srstudy.step import Update
 
 LOG_ROWS = 40  # at most so many lines of history besides those of the validations
@@ -33,11 +34,16 @@ class Validation:
         generator: keras.Model,
         statistics: str,
         distance: Callable[[np.ndarray, Sequence[np.ndarray]], list[float]],
+        camera: Camera | None = None,
+        seed: int = 0,
     ):
-        """`photos`: HR uint8 [H, W, 3] by name; `generator`: one of the same architecture, which is not changed."""
+        """`photos`: HR uint8 [H, W, 3] by name; `generator`: one of the same architecture, which is not changed.
+
+        LR is bicubic, or made by a `camera` from `seed`.
+        """
         self.photos, self._distance = dict(photos), distance
-        self.identity = (*photos, statistics)  # names what decides its figures
-        self._lrs = {name: downscale(hr) for name, hr in photos.items()}
+        self.identity = (*photos, statistics, camera, seed)  # names what decides its figures
+        self._lrs = {name: lr_to_judge(name, hr, camera, seed) for name, hr in photos.items()}
         self._enhance = Enhancer(generator, statistics)
 
     def __call__(self, weights: list[np.ndarray]) -> tuple[dict[str, float], dict[str, np.ndarray]]:

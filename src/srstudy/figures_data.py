@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
-from srstudy.figures import HIGHLIGHT, PLAIN, _subplots, _titled
+from srstudy.figures import HIGHLIGHT, PLAIN, subplots, titled
 
 FACTS = {  # what the figures call them, and whether their axis is logarithmic
     "side": ("shorter side (px)", False),
@@ -35,7 +35,7 @@ def fact_boxes(manifest: pd.DataFrame, names: Sequence[str], title: str, columns
     sources = sorted(facts.source.unique())
     rows = -(-len(names) // columns)
     size = 2.8 * columns, (0.27 * len(sources) + 0.8) * rows + 0.4
-    figure, axes = _subplots(rows, columns, figsize=size, sharey=True, squeeze=False)
+    figure, axes = subplots(rows, columns, figsize=size, sharey=True, squeeze=False)
     for axis in axes.flat[len(names) :]:
         axis.axis("off")
     for axis, name in zip(axes.flat, names):
@@ -50,17 +50,17 @@ def fact_boxes(manifest: pd.DataFrame, names: Sequence[str], title: str, columns
         axis.set_xscale("log" if FACTS[name][1] else "linear")
         axis.tick_params(labelsize=7.5)
     axes[0, 0].invert_yaxis()  # that of all panels
-    return _titled(figure, title)
+    return titled(figure, title)
 
 
 def pair_grid(pairs: Mapping[str, Sequence[np.ndarray]], title: str, columns: int = 6) -> Figure:
     """Photographs two by two, one above the other; `pairs` maps caption -> two of uint8 [H, W, 3]."""
     rows = -(-len(pairs) // columns)
-    figure, axes = _subplots(rows, columns, figsize=(1.7 * columns, 3 * rows + 0.4), squeeze=False)
+    figure, axes = subplots(rows, columns, figsize=(1.7 * columns, 3 * rows + 0.4), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, (caption, images) in zip(axes.flat, pairs.items()):
         boxes = [ImageOps.pad(Image.fromarray(image), (180, 140), color="white") for image in images]
         axis.imshow(np.vstack(boxes))
         axis.set_title(textwrap.fill(caption, 26), fontsize=6.5)
-    return _titled(figure, title)
+    return titled(figure, title)

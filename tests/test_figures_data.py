@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from srstudy.data_figures import FACTS, fact_boxes, pair_grid
 from srstudy.figures import HIGHLIGHT, save_figure
+from srstudy.figures_data import FACTS, fact_boxes, pair_grid
 
 RANDOM = np.random.default_rng(0)
 FACT_TABLE = pd.DataFrame({name: RANDOM.uniform(1, 100, 30) for name in (*FACTS, "width", "height")}).assign(
