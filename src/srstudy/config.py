@@ -214,9 +214,7 @@ def _check_names(study: Study) -> None:
     for section in ("recipes", "pretrain", "released"):
         for key, recipe in getattr(study, section).items():
             _check_losses(recipe, f"{section}.{key}")
-            pick({BICUBIC: None, **study.degradations}, recipe.degradation, f"{section}.{key}.degradation")
-    if BICUBIC in study.degradations:
-        raise StudyError(f"degradations.{BICUBIC}: is what the paper's is called; rename this one.")
+            _check_degradation(study, recipe, f"{section}.{key}")
     _check_arms(study)
     for name, variant in study.variants.items():
         pick(study.sets, variant.set, f"variants.{name}.set")
@@ -243,7 +241,14 @@ def _check_arms(study: Study) -> None:
     for name, recipe in study.arms.items():
         where = f"ablation.changes.{name}"
         _check_losses(recipe, where)
+        _check_degradation(study, recipe, where)
         _check_warm_start(study, recipe, where)
+
+
+def _check_degradation(study: Study, recipe: Recipe, where: str) -> None:
+    if BICUBIC in study.degradations:
+        raise StudyError(f"degradations.{BICUBIC}: is what the paper's is called; rename this one.")
+    pick({BICUBIC: None, **study.degradations}, recipe.degradation, f"{where}.degradation")
 
 
 def _check_losses(recipe: Recipe, where: str) -> None:
