@@ -23,7 +23,7 @@ SCORES = {"psnr_y": (26.0, 29.004), "ssim_y": (0.7, 0.81236), "perceptual": (0.5
 @pytest.fixture
 def released(tiny_study, root):
     """A study with a tiny released model and its records."""
-    for name in (NAME, GAN):
+    for name in tiny_study.params["released"]:
         tiny_study.set(f"released.{name}.generator", {"kind": "residual", "filters": 4, "blocks": 1})
     study = tiny_study.load()
     (study.root / "data" / "sample").mkdir(parents=True)

@@ -316,6 +316,7 @@ def test_elsewhere_the_missing_root_is_said_in_a_sentence(tmp_path):
         ("recipes.srgan.schedule", "cosin", r"'cosin' is unknown, did you mean 'cosine'"),
         ("recipes.srgan.content.network", "vgg18", r"'vgg18' is unknown, did you mean 'vgg19'"),
         ("recipes.srgan.degradation", "cctw", r"recipes\.srgan\.degradation: 'cctw' is unknown, did you mean 'cctv'"),
+        ("ablation.changes.batch 1", {"degradation": "cct"}, r"batch 1\.degradation: 'cct' is unknown, did you"),
         ("degradations.cctv.jpeg.quality", [90, 40], r"quality: expected two numbers from 1 to 100, the lower first"),
         ("degradations.cctv.jpeg.quality", [0, 40], r"cctv\.jpeg\.quality: expected two numbers from 1 to 100"),
         ("degradations.cctv.h264.quantiser", [20, 52], r"cctv\.h264\.quantiser: expected two numbers from 0 to 51"),

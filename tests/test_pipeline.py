@@ -20,6 +20,7 @@ STUDY = [name for name in STAGES if name != "pretrain"]  # hours long, so it has
 EVERYWHERE = {
     "config": "reads params.yaml, whose values are dependencies themselves",
     "schema": "checks params.yaml",
+    "checks": "checks params.yaml too",
     "errors": "says what went wrong; then there is no output",
     "files": "writes whole files, whatever is in them",
     "settings": "names the values of params.yaml, which are dependencies themselves",

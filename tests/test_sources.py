@@ -378,7 +378,7 @@ def test_the_registry_names_no_host(root):
             r"profiles\.sample\.sources: 'smaple' is unknown, did you mean 'sample'",
         ),
         ("profiles.sample.sources", [], r"profiles\.sample\.sources: expected a list of at least one, found \[\]"),
-        ("profiles.sample.sources", "sample", r"profiles\.sample\.sources: expected a list of at least one, found 'sample'"),
+        ("profiles.sample.sources", "sample", r"sample\.sources: expected a list of at least one, found 'sample'"),
         ("profiles.sample.sources", [3], r"profiles\.sample\.sources\[0\]: expected str, found 3"),
     ],
 )

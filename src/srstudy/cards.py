@@ -24,9 +24,15 @@ LIMITS = """\
 - **Super-resolution invents detail.** A face, a letter or a number plate in its output may look right and be wrong: it
   is no evidence of anything.
 - It enlarges four times, no more and no less.
-- It knows LR images that are clean photographs reduced by bicubic interpolation. Noise, blur and compression of a real
-  camera were not among them, and are enlarged with the rest.
+- {seen}
 - It has seen few photographs, so what is rare among them (text, crowds, night) it does worse."""
+
+SEEN = {  # by whether its LR was bicubic
+    True: """It knows LR images that are clean photographs reduced by bicubic interpolation. Noise, blur and compression
+  of a real camera were not among them, and are enlarged with the rest.""",
+    False: """It knows LR images as a simulated street camera makes them, tuned to one clip in daylight. Clean images it
+  enlarges worse than a generator trained on those.""",
+}
 
 LICENCE = """\
 The weights come with the project and under its [licence](../../../LICENSE). The photographs that they were trained on
@@ -45,7 +51,7 @@ def write_card(study: Study, name: str) -> Path:
         "## Data": _data(study),
         "## Training": _training(study, name),
         "## Figures": _figures(study, name),
-        "## Limits": LIMITS,
+        "## Limits": LIMITS.format(seen=SEEN[study.camera(study.released[name]) is None]),
         "## Licence": LICENCE,
     }
     path = model.with_name("README.md")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,14 +10,11 @@ from typing import Any
 
 import yaml
 
+from srstudy.checks import check_names
 from srstudy.errors import StudyError
 from srstudy.schema import Seed, build, check_keys, merge, pick
 from srstudy.settings import Ablation, Data, Evaluation, Profile, Recipe, TileSet, Training, Variant
 from srstudy.settings_camera import Camera
-
-BICUBIC = "bicubic"  # the degradation that needs no section
-FOLDERS = ("checkpoints", "live", "pretrained", "released")  # of models/, where every variant has one too
-GRID_LR = 64  # LR side of the tiles that warm starts and released models take their random crops from
 
 
 @dataclass(frozen=True)
@@ -188,7 +184,7 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
         released=build(dict[str, Recipe], params["released"], "released"),
         ablation=build(Ablation, params["ablation"], "ablation"),
     )
-    _check_names(study)
+    check_names(study)
     return study
 
 
@@ -196,89 +192,6 @@ def _recipe(full: dict[str, Any], override: dict[str, Any], where: str, override
     """A full-size recipe with a profile's values in it; a mistake is named at the place where it stands."""
     build(Recipe, full, where)
     return build(Recipe, merge(full, override), override_where)
-
-
-def _check_names(study: Study) -> None:
-    """Every name that a section refers to must exist: found now, not after an hour of training."""
-    _check_sources(study)
-    for key in study.profile.recipes:
-        pick(study.recipes, key, f"profiles.{study.profile_name}.recipes")
-    for key in (*study.variants, *study.on_sample):
-        if key in FOLDERS or (key in study.pretrain) + (key in study.released) + (key in study.variants) > 1:
-            raise StudyError(f"params.yaml: the name '{key}' is taken in models/; rename this run.")
-    for section in ("pretrain", "released"):
-        for key, recipe in getattr(study, section).items():
-            if recipe.steps is None:
-                raise StudyError(f"{section}.{key}: the key 'steps' is missing.")
-            _check_warm_start(study, recipe, f"{section}.{key}")
-            _check_crop(recipe, GRID_LR, f"{section}.{key}")
-    for key, tiles in study.sets.items():
-        pick(study.profile.selections, tiles.selection, f"sets.{key}.selection")
-        study.images(key)
-    for section in ("recipes", "pretrain", "released"):
-        for key, recipe in getattr(study, section).items():
-            _check_losses(recipe, f"{section}.{key}")
-            pick({BICUBIC: None, **study.degradations}, recipe.degradation, f"{section}.{key}.degradation")
-    if BICUBIC in study.degradations:
-        raise StudyError(f"degradations.{BICUBIC}: is what the paper's is called; rename this one.")
-    for name, variant in study.variants.items():
-        pick(study.sets, variant.set, f"variants.{name}.set")
-        if variant.snapshot is not None and variant.snapshot > variant.epochs:
-            raise StudyError(
-                f"variants.{name}.snapshot: comes after its last epoch; choose at most {variant.epochs:g}."
-            )
-        _check_warm_start(study, study.recipe(name), f"recipes.{variant.recipe}")
-        _check_crop(study.recipe(name), study.sets[variant.set].lr_size, f"recipes.{variant.recipe}")
-    _check_arms(study)
-
-
-def _check_sources(study: Study) -> None:
-    """Sources name files and ids, so their names are plain; each needs a place, and the profile one source at least."""
-    for name, source in study.data.sources.items():
-        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
-            raise StudyError(f"data.sources: the name '{name}' may have letters, digits and _ only; rename it.")
-        if source.kaggle is None and source.path is None:
-            raise StudyError(f"data.sources.{name}: has neither `kaggle` nor `path`; give one of them.")
-        if source.kaggle is not None and not re.fullmatch(r"[\w-]+/[\w-]+", source.kaggle):
-            raise StudyError(f"data.sources.{name}.kaggle: expected OWNER/NAME, found '{source.kaggle}'.")
-    for name in study.profile.sources:
-        pick(study.data.sources, name, f"profiles.{study.profile_name}.sources")
-
-
-def _check_warm_start(study: Study, recipe: Recipe, where: str) -> None:
-    if recipe.warm_start is None:
-        return
-    if pick(study.on_sample, recipe.warm_start, f"{where}.warm_start").generator != recipe.generator:
-        section = "pretrain" if recipe.warm_start in study.pretrain else "released"
-        raise StudyError(
-            f"{section}.{recipe.warm_start}.generator: differs from {where}.generator under profile "
-            f"{study.profile_name}; a warm start needs the same network."
-        )
-
-
-def _check_arms(study: Study) -> None:
-    variant = pick(study.variants, study.ablation.variant, "ablation.variant")
-    for name, recipe in study.arms.items():
-        where = f"ablation.changes.{name}"
-        _check_losses(recipe, where)
-        _check_warm_start(study, recipe, where)
-        _check_crop(recipe, study.sets[variant.set].lr_size, where)
-
-
-def _check_crop(recipe: Recipe, lr_size: int, where: str) -> None:
-    if recipe.crop is not None and recipe.crop > lr_size:
-        raise StudyError(f"{where}.crop: {recipe.crop} is larger than its LR tiles; choose at most {lr_size}.")
-
-
-def _check_losses(recipe: Recipe, where: str) -> None:
-    """A loss term that has a weight needs its network, and one term at least needs a weight."""
-    weights = recipe.loss_weights
-    if not (weights.content or weights.adversarial or weights.pixel):
-        raise StudyError(f"{where}.loss_weights: all are 0; give one term a weight.")
-    for term, network in (("content", recipe.content), ("adversarial", recipe.discriminator)):
-        if getattr(weights, term) and network is None:
-            section = "content" if term == "content" else "discriminator"
-            raise StudyError(f"{where}: loss_weights.{term} is not 0, but the section '{section}' is missing.")
 
 
 if __name__ == "__main__":  # `python -m srstudy.config`: is params.yaml right?

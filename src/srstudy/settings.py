@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from srstudy.schema import Amount, Count, Share, Weight
 
+BICUBIC = "bicubic"  # the degradation that needs no section
+GRID_LR = 64  # LR side of the tiles that warm starts and released models take their random crops from
+
 
 @dataclass(frozen=True)
 class Augmentation:

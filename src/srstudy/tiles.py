@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from srstudy.config import GRID_LR, Study
+from srstudy.config import Study
 from srstudy.degrade import SCALE, crop_to_multiple, downscale
 from srstudy.errors import StudyError
 from srstudy.files import replacing
 from srstudy.images import read_rgb
+from srstudy.settings import GRID_LR
 from srstudy.sources import sample_photos
 
 
