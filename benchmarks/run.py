@@ -42,9 +42,11 @@ STEPS = [("torch-step", 32, 1, 8), ("torch-step", 32, 8, 4), ("torch-step", 64, 
 STEPS += [("tutorial-step", 32, 1, 8), ("tutorial-default-step", 32, 1, 8)]
 STEPS += [("without-onednn-step", 32, 8, 4), ("xla-step", 32, 8, 4), ("bfloat16-step", 32, 8, 4)]
 STEPS += [("keras-adam-step", 32, 1, 8)]
+IN_BFLOAT16 = [("torch-bfloat16-step", 32, 1, 8), ("torch-bfloat16-step", 32, 8, 4)]
 RUNTIMES = ("torch-inference", "onnx-inference", "openvino-inference")
 COMPARISONS = [
     *(Comparison(STEP, "ours-step", other, *sizes) for other, *sizes in STEPS),
+    *(Comparison("the same in bfloat16", "bfloat16-step", other, *sizes) for other, *sizes in IN_BFLOAT16),
     *(
         Comparison("generator inference", "ours-inference", other, side, 1, rounds)
         for side, rounds in ((32, 30), (64, 15))

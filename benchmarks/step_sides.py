@@ -64,7 +64,7 @@ def bfloat16_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
     from srstudy import runtime
 
     runtime.start(1)
-    from srstudy.training import mixed_precision
+    from srstudy.devices import mixed_precision
 
     with mixed_precision("mixed_bfloat16"):
         return _paper_step(lr_side, batch, rounds)
@@ -94,6 +94,14 @@ def torch_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
         for images in random_batch(lr_side, batch)
     )
     return timed(lambda: step(lr, hr), rounds)
+
+
+def torch_bfloat16_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
+    """The same in PyTorch with its convolutions in bfloat16."""
+    import torch
+
+    with torch.autocast("cpu", torch.bfloat16):
+        return torch_step(lr_side, batch, rounds)
 
 
 def tutorial_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:

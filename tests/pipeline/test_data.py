@@ -1,0 +1,100 @@
+"""The data phase on the paper's five sources: small archives in their layouts, of photographs of the sample."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from clones import repro, set_parameter
+from PIL import Image, ImageOps
+
+SOURCES = {  # the name of image number n, and the size that the set's images have
+    "mirflickr": ("mirflickr25k/mirflickr/im{}.jpg", (500, 500)),
+    "human_detection": ("human detection dataset/1/{}.png", (640, 640)),
+    "ffhq": ("resized/{:05}.jpg", (256, 256)),
+    "imagenet": ("imagenet-mini/train/n01440764/n01440764_{}.JPEG", (500, 500)),
+    "intel": ("seg_train/seg_train/street/{}.jpg", (150, 150)),
+}
+
+
+def written(photo: Path, name: str, size: tuple[int, int], quality: int = 90) -> bytes:
+    """A photograph as a file of the set: FFHQ's are cut square, the others fit into `size`."""
+    with Image.open(photo) as image:
+        image = ImageOps.fit(image, size) if name.startswith("resized") else ImageOps.contain(image, size)
+    file = io.BytesIO()
+    image.save(file, "PNG" if name.endswith(".png") else "JPEG", quality=quality)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def archives(root, tmp_path_factory) -> dict[str, Path]:
+    """An archive for each source, of its own photographs; ImageNet's has one of MirFlickr's too, and a damaged one."""
+    photos = sorted((root / "data" / "sample" / "photos").glob("*.jpg"))
+    folder, made = tmp_path_factory.mktemp("archives"), {}
+    for place, (source, (name, size)) in enumerate(SOURCES.items()):
+        made[source] = folder / f"{source}.zip"
+        with zipfile.ZipFile(made[source], "w") as archive:
+            for number, photo in enumerate(photos[place::5]):
+                archive.writestr(name.format(number), written(photo, name, size))
+            if source == "imagenet":
+                archive.writestr(name.format(900), written(photos[0], name, (400, 400), quality=70))
+                archive.writestr(name.format(901), written(photos[1], name, size)[:5000])
+    return made
+
+
+@pytest.fixture(scope="module")
+def prepared(clone, archives) -> Path:
+    """The clone after its data phase, on those archives."""
+    for source, archive in archives.items():
+        set_parameter(clone, "data", "sources", source, "path", value=str(archive))
+    set_parameter(clone, "data", "held_out", value=5)
+    set_parameter(clone, "profiles", "smoke", "sources", value=list(SOURCES))
+    selections = {"curated": {"where": "sharpness > 10"}, "biased": {"highest": "mean_b", "share": 0.2}}
+    set_parameter(clone, "profiles", "smoke", "selections", value={**selections, "mirflickr": {"source": "mirflickr"}})
+    ran = repro(clone, "prepare")
+    assert sorted(ran) == sorted([*(f"scan@{name}" for name in (*SOURCES, "sample")), "data", "prepare"])
+    return clone
+
+
+@pytest.fixture(scope="module")
+def manifest(prepared) -> pd.DataFrame:
+    return pd.read_parquet(prepared / "data" / "manifest.parquet")
+
+
+def test_every_file_is_counted_and_what_cannot_serve_is_left_out_with_its_reason(manifest):
+    assert manifest.source.value_counts().to_dict() == {
+        "mirflickr": 13, "human_detection": 13, "ffhq": 13, "imagenet": 15, "intel": 12,
+    }  # fmt: skip
+    reasons = manifest.excluded.str.partition(":")[0]
+    assert set(reasons[manifest.source == "intel"]) == {"smaller than the HR tile of 256x256"}
+    damaged, copy = (f"imagenet--imagenet-mini--train--n01440764--n01440764_{number}.JPEG" for number in (901, 900))
+    assert reasons[manifest.id == damaged].item().startswith("damaged image")
+    pair = manifest[manifest.id.isin([copy, "mirflickr--mirflickr25k--mirflickr--im0.jpg"])]
+    assert pair.group.nunique() == 1
+    assert sorted(pair.excluded != "") == [False, True]
+
+
+def test_what_is_trained_on_are_usable_training_photographs_of_every_source(prepared, manifest):
+    chosen = pd.read_csv(prepared / "data" / "prepared" / "selections.csv")
+    rows = manifest.set_index("id").loc[chosen.id]
+    assert (rows.split == "train").all()
+    assert (rows.excluded == "").all()
+    assert set(chosen.source[chosen.selection == "curated"]) == set(SOURCES) - {"intel"}
+    assert set(chosen.source[chosen.selection == "mirflickr"]) == {"mirflickr"}
+    assert np.load(prepared / "data" / "prepared" / "curated-10k-64" / "hr.npy").shape == (4, 256, 256, 3)
+
+
+def test_the_papers_table_has_true_counts(prepared):
+    report = (prepared / "reports" / "01_data.html").read_text(encoding="utf-8")
+    row = report[report.index("Human Detection Dataset") :].partition("</tr>")[0]
+    assert "varies" in row
+    assert row.count(">13<") == 2  # files, and usable ones
+
+
+def test_nothing_is_read_twice_and_another_copy_of_a_source_is_read_alone(prepared, archives):
+    assert repro(prepared, "prepare") == []
+    other = archives["intel"].rename(archives["intel"].with_name("again.zip"))
+    set_parameter(prepared, "data", "sources", "intel", "path", value=str(other))
+    assert repro(prepared, "prepare") == ["scan@intel", "data", "prepare"]
