@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from srstudy.cards import write_card
+from srstudy.cards import card, write_card
 from srstudy.errors import StudyError
 from srstudy.files import write_csv, write_json
 from srstudy.networks import residual_generator, save_model
@@ -85,6 +85,12 @@ def test_other_test_sets_are_on_the_card_where_it_was_judged_on_them(released):
     assert "set5" not in write_card(released, NAME).read_text(encoding="utf-8")
     write_scores(released.root / "reports" / "test_sets" / "set5-hr" / "scores" / f"{NAME}.csv", NAME)
     assert f"| set5-hr | 2 | {NAME} | 29.00 | 0.8124 |" in write_card(released, NAME).read_text(encoding="utf-8")
+
+
+def test_figures_on_the_cameras_lr_are_on_the_card_of_those_that_were_judged_on_it(released):
+    write_scores(released.root / "reports" / "footage" / "cctv.csv", NAME)
+    assert f"| the same, LR by `cctv` | 2 | {NAME} | 29.00 | 0.8124 |" in card(released, NAME)
+    assert "cctv`" not in card(released, GAN)
 
 
 def test_every_link_of_a_card_leads_into_the_project(released, root):

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import pandas as pd
 import pytest
 
+from srstudy.cards import card
 from srstudy.claims import judge
 from srstudy.config import load_study
 from srstudy.report import by_reading, load_scores
@@ -131,6 +132,16 @@ def test_the_readme_counts_the_comparisons_as_the_report_does(root):
     assert int(total) == int(again) == len(papers)
     assert int(undecided) == (first == "cannot tell at this scale").sum()
     assert int(against) == (second == "not supported").sum()
+
+
+@pytest.mark.parametrize(
+    "model", sorted(ROOT.glob("models/released/*/generator.keras")), ids=lambda path: path.parent.name
+)
+def test_a_released_models_card_is_what_the_records_say(model, root):
+    """Saved anew, a model has no card until it is evaluated and `python -m srstudy.cards` was run."""
+    committed(root, "models/released", "reports")
+    text = model.with_name("README.md").read_text(encoding="utf-8")
+    assert text == card(load_study("sample", root), model.parent.name)
 
 
 @pytest.mark.parametrize("name", ["results", "hours", "anatomy"])

@@ -40,9 +40,17 @@ keep their own, and are named with their authors in [SOURCES.csv](../../../data/
 
 
 def write_card(study: Study, name: str) -> Path:
-    """Write `models/released/NAME/README.md` from what training and evaluation have recorded; returns its path.
+    """Write `models/released/NAME/README.md`; returns its path. Raises as `card` does."""
+    path = study.model_folder(name) / "README.md"
+    write_text(path, card(study, name))
+    return path
 
-    Raises StudyError if a record is missing.
+
+def card(study: Study, name: str) -> str:
+    """A released model's card, from what training and evaluation have recorded.
+
+    Saving a model removes its card, whose figures were another's: the order is train, evaluate, card. Raises StudyError
+    if a record is missing.
     """
     model = _existing(study.model_folder(name) / "generator.keras", study, name)
     sections = {
@@ -54,9 +62,7 @@ def write_card(study: Study, name: str) -> Path:
         "## Limits": LIMITS.format(seen=SEEN[study.camera(study.released[name]) is None]),
         "## Licence": LICENCE,
     }
-    path = model.with_name("README.md")
-    write_text(path, "\n\n".join(f"{heading}\n\n{text}" for heading, text in sections.items()) + "\n")
-    return path
+    return "\n\n".join(f"{heading}\n\n{text}" for heading, text in sections.items()) + "\n"
 
 
 def _data(study: Study) -> str:
@@ -89,10 +95,13 @@ def _given(section: dict) -> dict:
 
 
 def _figures(study: Study, name: str) -> str:
-    """Means over the study's test photographs, and over every other test set that it was judged on."""
+    """Means over the study's test photographs, LR by the camera too, and over every other set that it was judged on."""
     own = _existing(study.root / "reports" / "scores" / f"{name}.csv", study, name)
     others = sorted((study.root / "reports" / "test_sets").glob(f"*/scores/{name}.csv"))
     sets = {f"test photographs ({study.profile_name} profile)": own, **{path.parts[-3]: path for path in others}}
+    camera = study.root / "reports" / "footage" / "cctv.csv"  # 07_cctv has judged some there
+    if camera.is_file() and name in set(pd.read_csv(camera).method):
+        sets["the same, LR by `cctv`"] = camera
     heads = ["test set", "images", "", *(MEASURES[measure][0] for measure in SHOWN)]
     lines = [heads, ["---"] * len(heads)]
     for label, path in sets.items():
