@@ -67,12 +67,20 @@ def test_a_signal_to_one_worker_stops_all_after_the_same_step_and_all_go_on(apar
     assert 8 < ended[0] < ended[1]
 
 
-def two_workers(apart, options: list[str]) -> list[subprocess.Popen]:
+def test_a_loss_that_is_not_finite_ends_all_workers_with_the_last_good_checkpoint(apart):
+    options = ["--steps", "20", "--change", '{"learning_rate": 1e30}', "--set", '{"checkpoint_steps": 1}']
+    for said in map(finish, two_workers(apart, options, "pixel")):
+        assert "not finite in step 2" in said
+    assert json.loads((apart.folder / "workers" / "run.json").read_text()) == {"complete": False, "step": 1}
+    assert np.isfinite(apart.history("workers").pixel).all()
+
+
+def two_workers(apart, options: list[str], recipe: str = "srgan") -> list[subprocess.Popen]:
     """Two processes that train together."""
     cluster = {"worker": [f"127.0.0.1:{free_port()}" for _ in range(2)]}
     return [
         apart.start(
-            "workers", "srgan", *options,
+            "workers", recipe, *options,
             TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
         )
         for index in range(2)
