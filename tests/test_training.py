@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +13,14 @@ import tensorflow as tf
 import yaml
 from tests.tiny import RECIPES, SETTINGS
 
-from srstudy import checkpoints, devices, training
+from srstudy import checkpoints, devices, losses, training
 from srstudy.errors import StudyError
 from srstudy.files import COMPLETE
 from srstudy.guards import Event
 from srstudy.networks import save_model
 from srstudy.players import FusedAdam, build_generator, make_players
 from srstudy.settings import LossWeights
-from srstudy.step import Update
+from srstudy.step import NotFinite, Update
 from srstudy.tables import show
 from srstudy.tiles import Tiles
 
@@ -379,3 +380,16 @@ def test_a_gradient_beyond_float16_skips_the_update_and_halves_the_loss_scale(ti
     assert update.means(1)["generator_gradient"] > 0
     assert int(optimizer.iterations) == 1
     assert any((old != new.numpy()).any() for old, new in zip(before, players.generator.trainable_variables))
+
+
+@pytest.mark.parametrize(("scale", "fails"), [(2.0, False), (0.5, True)])
+def test_a_gradient_that_no_loss_scale_makes_finite_is_a_failure(tiles, monkeypatch, scale, fails):
+    """Else a run would skip every update to its end, with losses that look well."""
+    monkeypatch.setitem(losses.PIXEL_LOSSES, "l1", lambda hr, sr: tf.reduce_mean(tf.sqrt(0.0 * sr)))  # 0, slope NaN
+    with devices.mixed_precision("mixed_float16"):
+        players = make_players(PIXEL, 32, 1, None)
+    players.generator_optimizer.dynamic_scale.assign(scale)
+    update = Update(PIXEL, players, 1, tf.distribute.get_strategy())
+    update(tf.constant(tiles.lr[:4]), tf.constant(tiles.hr[:4]), 1)
+    with pytest.raises(NotFinite, match="step 1") if fails else nullcontext():
+        update.check()

@@ -143,7 +143,8 @@ def _apply(tape: tf.GradientTape, scaled: tf.Tensor, model: keras.Model, optimiz
     norm = tf.linalg.global_norm(gradients)
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         # float16 needs the loss large. A gradient beyond its range, which is so on all devices when it is on one, is
-        # no failure: the update is skipped and a smaller scale tried.
-        norm = tf.where(tf.math.is_finite(norm), norm / optimizer.scale_loss(1.0), 0.0)
+        # no failure: the update is skipped and a smaller scale tried. It is one where the scale is below 1 already.
+        scale = optimizer.scale_loss(1.0)
+        norm = tf.where(tf.math.is_finite(norm) | (scale < 1.0), norm / scale, 0.0)
     optimizer.apply(gradients, model.trainable_variables)
     return norm
