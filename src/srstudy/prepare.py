@@ -100,8 +100,8 @@ def cut_set(
             missing -= len(found)
     if missing:
         raise StudyError(
-            f"selections.{tile_set.selection}: only {count - missing} of {count} tiles are not flat; admit more "
-            "photographs or lower data.flat_std."
+            f"the profile's selections.{tile_set.selection}: only {count - missing} of {count} tiles are not flat; "
+            "admit more photographs or lower data.flat_std."
         )
 
 
