@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.color import rgb2ycbcr
 
 from srstudy import codecs
 from srstudy.noreference import blockiness
@@ -67,6 +69,37 @@ def test_equal_images_give_equal_bytes_and_keep_their_size(photo, codec):
     first = codec(image, 30)
     np.testing.assert_array_equal(first, codec(image.copy(), 30))
     assert first.shape == image.shape
+
+
+@pytest.mark.parametrize("asm", ["0", "SSE2", "SSSE3"])
+def test_h264_gives_on_any_processor_what_it_gives_on_this_one(photo, asm, monkeypatch):
+    """x264 is told to do without what newer processors have; SSE2 and SSSE3 are no names elsewhere than on x86."""
+    image, quantisers, encoder_of = photo[:128, 200:328], (22, 34), codecs._encoder
+    expected = [codecs.h264(image, quantiser) for quantiser in quantisers]
+
+    def without(*arguments):
+        encoder = encoder_of(*arguments)
+        encoder.options = {**encoder.options, "x264-params": f"{encoder.options['x264-params']}:asm={asm}"}
+        return encoder
+
+    monkeypatch.setattr(codecs, "_encoder", without)
+    np.testing.assert_array_equal([codecs.h264(image, quantiser) for quantiser in quantisers], expected)
+
+
+@pytest.mark.parametrize("colour", [(0, 204, 68), (1, 173, 225), (2, 44, 141), (4, 194, 109), (5, 65, 25)])
+def test_luma_of_exactly_half_a_level_is_rounded_up(colour):
+    """Else it would hang on the order in which a processor adds."""
+    exact = 16 + sum(Fraction(w, 255_000) * c for w, c in zip((65_481, 128_553, 24_966), colour))
+    assert exact.denominator == 2
+    planes = codecs._to_yuv(np.full((2, 2, 3), colour, np.uint8)).to_ndarray().ravel()
+    assert planes[:4].tolist() == [exact + Fraction(1, 2)] * 4
+
+
+def test_colours_are_those_of_bt_601(photo):
+    image = photo[:64, 200:264]
+    expected = rgb2ycbcr(image.reshape(32, 2, 32, 2, 3).mean(axis=(1, 3)) / 255)[..., 1:]
+    found = codecs._to_yuv(image).to_ndarray().ravel()[64 * 64 :].reshape(2, 32, 32)
+    assert np.abs(found - np.moveaxis(expected, -1, 0)).max() <= 0.5 + 1e-9
 
 
 @pytest.mark.parametrize(("codec", "strength"), [(codecs.h264, 20), (codecs.jpeg, 60)])

@@ -94,7 +94,8 @@ def test_batches_are_made_ahead_of_the_step_that_wants_them(tiles):
     """Also where operations are deterministic: TensorFlow then makes none ahead that it must take for random."""
     tf.config.experimental.enable_op_determinism()
     hr = tiles.hr.view(Noticed)
-    next(iter(batches(Tiles(hr=hr, lr=tiles.lr), 1, 1, 0, 6)))
+    ahead = iter(batches(Tiles(hr=hr, lr=tiles.lr), 1, 1, 0, 6))  # without a name it would end with its first batch
+    next(ahead)
     assert hr.third.wait(20)
 
 

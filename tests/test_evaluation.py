@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from srstudy.config import load_study
 from srstudy.errors import StudyError
-from srstudy.evaluation import methods_of, reports_folder
+from srstudy.evaluation import methods_of, reports_folder, sample_images, validation_images
 from srstudy.evaluation import test_images as images_of  # pytest would take its own name for a test
 from srstudy.networks import save_model
 from srstudy.players import build_generator
@@ -38,3 +39,24 @@ def test_a_run_is_judged_beside_its_snapshot_and_a_warm_start_by_itself_under_bo
     names = [run, f"{run} after 10 epochs"]
     assert list(methods_of(study, run)) == [x for name in names for x in (name, f"{name} (moving statistics)")]
     assert list(methods_of(study, "srgan")) == ["warm start srgan", "warm start srgan (moving statistics)"]
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("5k-32-plain", "dvc repro train@5k-32-plain"),
+        ("srgan", "dvc repro pretrain@srgan"),
+        ("recommended-gan", "python notebooks/run.py 03_train --name released-recommended-gan -p variant recom"),
+    ],
+)
+def test_what_is_not_trained_yet_is_named_with_the_command_that_trains_it(tiny_study, name, command):
+    with pytest.raises(StudyError, match=f"^{name}: not trained yet; run `{command}"):
+        methods_of(tiny_study.load(), name)
+
+
+def test_photographs_of_the_sample_are_its_splits_own_under_every_profile(root, sources):
+    paper, smoke = (load_study(profile, root) for profile in ("paper", "smoke"))
+    test = sample_images(paper, "test")
+    assert set(test) == {Path(row["file"]).stem for row in sources if row["split"] == "test"}
+    assert all(hr.shape[0] % 4 == hr.shape[1] % 4 == 0 and max(hr.shape) <= 256 for hr in test.values())
+    assert list(validation_images(smoke)) == list(sample_images(paper, "validation"))[:4]

@@ -13,8 +13,11 @@ from srstudy.enhance import Enhancer
 from srstudy.errors import StudyError
 from srstudy.figures import save_figure
 from srstudy.figures_camera import camera_steps, frame_crops, looks_histograms
+from srstudy.images import read_rgb
 from srstudy.metrics import luma
 from srstudy.networks import residual_generator
+from srstudy.sources import sample_photos
+from srstudy.tiles import grid_tiles
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +90,7 @@ def test_every_tile_is_degraded_in_its_own_way_and_equally_each_time(study, phot
 
 
 def test_the_camera_s_lr_looks_more_like_the_clip_than_bicubic_lr_does(root, study, frames):
-    """In the mean over the three figures, on every fifth tile of ten training photographs."""
-    from srstudy.images import read_rgb
-    from srstudy.sources import sample_photos
-    from srstudy.tiles import grid_tiles
-
+    """In the mean over the three figures, on every other tile of ten training photographs."""
     photos = [photo for photo in sample_photos(root) if photo.split == "train"][:30:3]
     tiles = grid_tiles([read_rgb(root / photo.path) for photo in photos], 256)
     groups = {

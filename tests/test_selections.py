@@ -142,6 +142,9 @@ def test_a_condition_runs_no_code(rows, condition):
 def test_what_is_not_allowed_in_a_condition_is_shown(rows):
     with pytest.raises(StudyError, match=r'"content\.str\.len\(\)" is not allowed'):
         chosen(rows, where="mean_b > 3 and content.str.len() > 3")
+    for condition in ("content is None", "~mean_b > 3"):
+        with pytest.raises(StudyError, match=f'"{condition}" is not allowed'):
+            chosen(rows, where=condition)
 
 
 def test_an_unknown_column_of_a_condition_is_named_with_the_nearest(rows):
@@ -154,7 +157,9 @@ def test_an_unknown_column_of_a_condition_is_named_with_the_nearest(rows):
     [
         "mean_b", "3 < 4", "True", "'cat'", "mean_b >", "", "\0", "source > 5", "mean_b > 'cat'", "not mean_b",
         "mean_b and source", "mean_b > [1, 2]", "mean_b in 5", "mean_b > 3) or (mean_b < 5",
+        "not " * 9000 + "mean_b > 3", "mean_b > 3" + " and mean_b > 3" * 9000,
     ],
+    ids=lambda condition: repr(condition[:40]),
 )  # fmt: skip
 def test_what_is_no_condition_on_a_photograph_is_refused(rows, condition):
     with pytest.raises(StudyError, match=rf"{KEY}\.where: "):

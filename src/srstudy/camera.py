@@ -3,7 +3,8 @@
 A practical degradation model (BSRGAN, Zhang et al. 2021, arXiv:2103.14006; Real-ESRGAN, Wang et al. 2021,
 arXiv:2107.10833): each step is taken with a probability, its figures are drawn from ranges, and `params.yaml` has both.
 First comes what happens to light, blur by the lens and by motion; then sampling, by a random kernel; then what happens
-to the signal, in random order; and storing, mostly last. An image and a seed decide everything.
+to the signal, in random order; and storing, mostly last. An image and a seed decide everything. As in both papers, and
+in bicubic reduction, blur and sampling are computed on sRGB's levels; noise and gain on linear light.
 """
 
 from __future__ import annotations

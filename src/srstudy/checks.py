@@ -29,6 +29,10 @@ def check_names(study: Study) -> None:
                 raise StudyError(f"{section}.{key}: the key 'steps' is missing.")
             _check_warm_start(study, recipe, f"{section}.{key}")
             _check_crop(recipe, GRID_LR, f"{section}.{key}")
+    for key, selection in study.profile.selections.items():
+        if selection.highest is None and selection.share != 1:
+            where = f"profiles.{study.profile_name}.selections.{key}.share"
+            raise StudyError(f"{where}: means nothing without 'highest'; name a column there, or leave it out.")
     for key, tiles in study.sets.items():
         pick(study.profile.selections, tiles.selection, f"sets.{key}.selection")
         study.images(key)

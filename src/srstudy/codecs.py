@@ -1,7 +1,8 @@
 """What storing a picture does to it: real encoders, JPEG by Pillow and H.264 by PyAV's libx264.
 
-Both work on one thread and on whole numbers, so equal pictures give equal bytes on any machine, for a given version of
-the encoders. FFmpeg's own conversion of colours is not used: what it gives may differ between processors.
+Both work on one thread and on whole numbers, x264 alike on every processor, so equal pictures give equal bytes on any
+machine, for a given version of the encoders. FFmpeg's own conversion of colours is not used: what it gives may differ
+between processors.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from fractions import Fraction
 import av
 import numpy as np
 from PIL import Image
-from skimage.color import rgb2ycbcr, ycbcr2rgb
+from skimage.color import ycbcr2rgb
 
 from srstudy.errors import StudyError
+
+# Luma, blue and red of ITU-R BT.601 as video has it, in 255,000ths of a level for each level of R, G and B.
+BT_601 = np.array([[65_481, 128_553, 24_966], [-37_797, -74_203, 112_000], [112_000, -93_786, -18_214]])
 
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
@@ -50,18 +54,21 @@ def _encoder(height: int, width: int, quantiser: int) -> av.VideoCodecContext:
     encoder.height, encoder.width, encoder.pix_fmt = height, width, "yuv420p"
     encoder.time_base = Fraction(1, 10)  # it must have one
     encoder.thread_count = 1
-    # ipratio: by default such a frame gets a finer quantiser than the one asked for.
-    encoder.options = {"preset": "veryfast", "tune": "zerolatency", "qp": str(quantiser), "x264-params": "ipratio=1"}
+    # ipratio: by default such a frame gets a finer quantiser than the one asked for. cpu-independent: by default what
+    # the encoder decides differs between processors.
+    exact = "ipratio=1:cpu-independent=1"
+    encoder.options = {"preset": "veryfast", "tune": "zerolatency", "qp": str(quantiser), "x264-params": exact}
     return encoder
 
 
 def _to_yuv(image: np.ndarray) -> av.VideoFrame:
-    """ITU-R BT.601 as video has it, colours as means of 2 by 2 pixels."""
+    """Colours as means of 2 by 2 pixels. In whole numbers, for luma may lie just between two levels."""
     height, width = image.shape[:2]
-    colours = rgb2ycbcr(image)
-    chroma = colours[..., 1:].reshape(height // 2, 2, width // 2, 2, 2).mean(axis=(1, 3))
-    planes = [colours[..., 0], chroma[..., 0], chroma[..., 1]]
-    levels = np.concatenate([plane.ravel() for plane in planes]) + 0.5
+    pixels = image.astype(int)
+    blocks = pixels.reshape(height // 2, 2, width // 2, 2, 3).sum(axis=(1, 3))
+    luma = 16 + (pixels @ BT_601[0] + 127_500) // 255_000
+    blue, red = (128 + (blocks @ weights + 510_000) // 1_020_000 for weights in BT_601[1:])
+    levels = np.concatenate([luma.ravel(), blue.ravel(), red.ravel()])
     return av.VideoFrame.from_ndarray(levels.astype(np.uint8).reshape(-1, width), format="yuv420p")
 
 

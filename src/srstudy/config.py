@@ -52,14 +52,14 @@ class Study:
         return pick(self.variants, name, "variants")
 
     def recipe(self, name: str) -> Recipe:
-        """The recipe of a variant, or of a warm start."""
+        """The recipe of a variant, a warm start or a released model."""
         if name in self.on_sample:
             return self.on_sample[name]
         variant = pick({**self.variants, **self.on_sample}, name, "variants")  # an error names those too
         return pick(self.recipes, variant.recipe, f"variants.{name}.recipe")
 
     def steps(self, name: str) -> int:
-        """Generator updates of a variant, or of a warm start."""
+        """Generator updates of a variant, a warm start or a released model."""
         if name in self.on_sample:
             return self.on_sample[name].steps
         return self.steps_of(name, self.variant(name).epochs)

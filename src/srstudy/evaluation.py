@@ -58,9 +58,16 @@ def validation_images(study: Study) -> dict[str, np.ndarray]:
 
     The same for every run and profile, so that curves can be compared.
     """
-    photos = [photo for photo in sample_photos(study.root) if photo.split == "validation"]
-    chosen = photos[: study.training.validation_photos]
-    return {photo.id: crop_to_multiple(_centre(read_rgb(study.root / photo.path), 256)) for photo in chosen}
+    return sample_images(study, "validation", study.training.validation_photos)
+
+
+def sample_images(study: Study, split: str, count: int | None = None) -> dict[str, np.ndarray]:
+    """HR photographs of a split of `data/sample` (their centres of 256 px), the first `count` or all, by name.
+
+    The same under every profile, and there without anything prepared.
+    """
+    photos = [photo for photo in sample_photos(study.root) if photo.split == split][:count]
+    return {photo.id: crop_to_multiple(_centre(read_rgb(study.root / photo.path), 256)) for photo in photos}
 
 
 def _by_name(paths: Sequence[Path]) -> dict[str, np.ndarray]:
@@ -83,11 +90,15 @@ def methods_of(study: Study, variant: str) -> dict[str, Callable[[np.ndarray], n
     """The generator of a variant, a warm start or a released model as LR -> SR, its snapshot if it has one, and each
     of them with the other batch-norm statistics.
 
-    Raises StudyError if it is not trained yet.
+    Raises StudyError, naming the command that trains it, if it is not trained yet.
     """
-    models = {study.method_name(variant): study.model_folder(variant) / "generator.keras"}
-    snapshot = study.model_folder(variant) / "snapshot.keras"
-    if study.snapshot_step(variant) and snapshot.is_file():  # a run that ended before it has none
+    has_snapshot, folder = study.snapshot_step(variant), study.model_folder(variant)
+    if not (folder / "generator.keras").is_file():
+        stage = f"dvc repro {'pretrain' if variant in study.pretrain else 'train'}@{variant}"
+        by_hand = f"python notebooks/run.py 03_train --name released-{variant} -p variant {variant}"
+        raise StudyError(f"{variant}: not trained yet; run `{by_hand if variant in study.released else stage}`.")
+    models, snapshot = {study.method_name(variant): folder / "generator.keras"}, folder / "snapshot.keras"
+    if has_snapshot and snapshot.is_file():  # a run that ended before it has none
         models[study.snapshot_name(variant)] = snapshot
     methods = {}
     for name, path in models.items():

@@ -37,7 +37,7 @@ def camera_steps(
 def looks_histograms(groups: Mapping[str, pd.DataFrame], title: str) -> Figure:
     """One panel a figure: its distribution over real frames, filled, and over each kind of LR, as lines with overlaps.
 
-    `groups` maps name -> table of `noreference.looks`; the first one is what the others are held against.
+    `groups` maps name -> table of `noreference.looks`; the first one is what the others, two at most, are held against.
     """
     (first, real), *others = groups.items()
     figure, axes = subplots(1, len(LOOKS), figsize=(4.0 * len(LOOKS), 3.1), squeeze=False)

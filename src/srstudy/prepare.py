@@ -73,7 +73,7 @@ def cut_set(
     centre in every set, whatever its size (`largest` is the largest LR size of the study). So the smaller of two
     sets is contained in the larger, and 32 and 64 pixels show the same things. Tiles flatter than
     `data.flat_std` are skipped.
-    Raises StudyError when every photograph is too flat.
+    Raises StudyError when the photographs have too few places that are not flat.
     """
 
     def cut_photo(turns: list[tuple[int, object, int]]) -> list[tuple[int, Cut]]:
@@ -100,8 +100,8 @@ def cut_set(
             missing -= len(found)
     if missing:
         raise StudyError(
-            f"selections.{tile_set.selection}: only {count - missing} of {count} tiles are not flat; admit more "
-            "photographs or lower data.flat_std."
+            f"the profile's selections.{tile_set.selection}: only {count - missing} of {count} tiles are not flat; "
+            "admit more photographs or lower data.flat_std."
         )
 
 

@@ -92,7 +92,7 @@ def _build_dataclass(kind: type, value: Any, where: str) -> Any:
 
 
 def _build_range(value: Any, bounds: tuple[float, float], where: str) -> tuple[float, float]:
-    numbers = build(tuple[float, ...], value, where)
+    numbers = build(tuple[float, ...], value, where) if isinstance(value, list) and value else ()
     if len(numbers) != 2 or not bounds[0] <= numbers[0] <= numbers[1] <= bounds[1]:
         limits = f"from {bounds[0]:g}" + (f" to {bounds[1]:g}" if math.isfinite(bounds[1]) else "")
         raise StudyError(f"{where}: expected two numbers {limits}, the lower first, found {value!r}.")

@@ -92,19 +92,19 @@ def _holds(rows: pd.DataFrame, condition: str, key: str) -> pd.Series:
     """
     try:
         tree = ast.parse(condition.strip(), mode="eval")
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two where it is nested too deep
         raise StudyError(f'{key}: "{condition}" can\'t be read; write it as "contrast > 20 and width > 512".') from None
     for node in ast.walk(tree):
         if not isinstance(node, CONDITION):
+            shown = ast.unparse(node) or condition  # an operator by itself has no text
             raise StudyError(
-                f'{key}: "{ast.unparse(node)}" is not allowed; use columns of the manifest, constants, comparisons, '
-                "and, or, not."
+                f'{key}: "{shown}" is not allowed; use columns of the manifest, constants, comparisons, and, or, not.'
             )
         if isinstance(node, ast.Name):
             pick(dict.fromkeys(rows.columns), node.id, key)
     try:
         holds = rows.eval(ast.unparse(tree), engine="python")
-    except (TypeError, ValueError, NotImplementedError):
+    except (TypeError, ValueError, NotImplementedError, RecursionError):
         raise StudyError(
             f'{key}: "{condition}" compares what can\'t be compared; compare numbers with numbers, text with text.'
         ) from None

@@ -165,12 +165,12 @@ class Recipe:
     devices: Literal["all", "one"] = "all"
     precision: Precision | None = None  # None: what `training.precision` says
     adversarial_ramp: Share = 0.0  # share of the steps over which the adversarial loss gains its weight
-    degradation: str = "bicubic"  # how LR is made: bicubic, the paper's, or a name under `degradations`
+    degradation: str = BICUBIC  # how LR is made: bicubic, the paper's, or a name under `degradations`
     crop: Count | None = None
     flips: bool = False
     crops_per_image: Count = 1
     warm_start: str | None = None
-    steps: Count | None = None  # given for warm starts only; variants count epochs
+    steps: Count | None = None  # of warm starts and released models; variants count epochs
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What `degradations` of `params.yaml` holds, as frozen dataclasses: how a camera makes LR, step by step.
 
-A step is taken with its probability; each figure is drawn evenly from its range, for each image anew.
+A step is taken with its probability; each figure is drawn evenly from its range, for each image anew, and rounded where
+it must be whole.
 """
 
 from __future__ import annotations

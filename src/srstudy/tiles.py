@@ -99,10 +99,14 @@ def _starts(length: int, size: int) -> list[int]:
 def training_tiles(study: Study, name: str) -> Tiles:
     """The tiles that a variant, a warm start or a released model trains on.
 
-    The last two use every training photograph of `data/sample`, whatever the profile; nothing is prepared for them.
     Raises StudyError if the variant's set is not prepared yet.
     """
     if name in study.on_sample:
-        photos = [photo for photo in sample_photos(study.root) if photo.split == "train"]
-        return grid_tiles([read_rgb(study.root / photo.path) for photo in photos], SCALE * GRID_LR)
+        return sample_tiles(study.root)
     return open_tiles(study.root / "data" / "prepared" / study.variant(name).set)
+
+
+def sample_tiles(root: Path) -> Tiles:
+    """All training photographs of `data/sample` as tiles, whatever the profile; nothing is prepared for them."""
+    photos = [photo for photo in sample_photos(root) if photo.split == "train"]
+    return grid_tiles([read_rgb(root / photo.path) for photo in photos], SCALE * GRID_LR)
