@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
-import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -28,7 +27,7 @@ from srstudy.archives import Archive, Member, open_archive
 from srstudy.config import load_study
 from srstudy.errors import StudyError
 from srstudy.facts import Facts, facts_of
-from srstudy.files import replacing
+from srstudy.files import replacing, write_text
 from srstudy.schema import pick
 from srstudy.settings import Scan
 from srstudy.sources import locate
@@ -55,15 +54,20 @@ def scan_source(name: str, archive_path: Path, pattern: str, settings: Scan, out
     `archive_path` is a folder, zip or tar, absolute or relative to the project's folder `root`. `pattern` is a shell
     pattern for names inside it, whose * also stands for "/", and upper or lower case are the same.
     Facts are saved in chunks beside `out` until it is written; a run that was interrupted, in whatever way, goes on
-    from them. The bytes of `out` depend neither on that nor on the number of processes.
+    from them. Where neither the files nor `out` have changed since, no file is read again. The bytes of `out` depend
+    neither on that nor on the number of processes.
     Raises StudyError if no file matches, or a process died.
     """
     archive_path = root / archive_path
     archive_name = (archive_path.relative_to(root) if archive_path.is_relative_to(root) else archive_path).as_posix()
-    parts = out.with_name(f"{out.stem}.parts")
+    parts = out.with_name(f".{out.stem}.part")  # DVC and git leave out such names
     chunks = {parts / f"{key}.parquet": names for key, names in _chunks(name, archive_path, pattern, settings)}
     if not chunks:
-        raise StudyError(f"{archive_path}: no file in it matches '{pattern}'; correct the pattern of source {name}.")
+        raise StudyError(f"{archive_path}: no file in it matches '{pattern}'; correct data.sources.{name}.images.")
+    finished = parts / "finished"
+    if finished.is_file() and out.is_file() and finished.read_text(encoding="utf-8") == _stamp(chunks, out):
+        print(f"{name}: nothing has changed since its last scan")
+        return
     missing = {path: names for path, names in chunks.items() if not path.is_file()}
     total, left = (sum(map(len, some.values())) for some in (chunks, missing))
     with (
@@ -75,7 +79,9 @@ def scan_source(name: str, archive_path: Path, pattern: str, settings: Scan, out
                 pq.write_table(_table(name, archive_name, missing[path], facts), temporary)
             bar.update(len(facts))
     _join(list(chunks), out)
-    shutil.rmtree(parts, ignore_errors=True)
+    write_text(finished, _stamp(chunks, out))
+    for path in parts.glob("*.parquet"):
+        path.unlink()
 
 
 def photo_id(source: str, member: str) -> str:
@@ -96,6 +102,15 @@ def _join(parts: Sequence[Path], out: Path) -> None:
         for start in range(0, len(parts), ROW_GROUP):
             tables = [pq.read_table(path, schema=SCHEMA) for path in parts[start : start + ROW_GROUP]]
             writer.write_table(pa.concat_tables(tables).combine_chunks())
+
+
+def _stamp(chunks: Iterable[Path], out: Path) -> str:
+    """What says that `out` was joined of these chunks, and is still what it was then."""
+    digest = hashlib.sha256("".join(path.stem for path in chunks).encode())
+    with out.open("rb") as file:
+        for content in iter(partial(file.read, 1 << 20), b""):
+            digest.update(content)
+    return digest.hexdigest()
 
 
 def _chunks(name: str, archive_path: Path, pattern: str, settings: Scan) -> Iterator[tuple[str, list[str]]]:
