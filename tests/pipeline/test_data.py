@@ -98,3 +98,8 @@ def test_nothing_is_read_twice_and_another_copy_of_a_source_is_read_alone(prepar
     other = archives["intel"].rename(archives["intel"].with_name("again.zip"))
     set_parameter(prepared, "data", "sources", "intel", "path", value=str(other))
     assert repro(prepared, "prepare") == ["scan@intel", "data", "prepare"]
+
+
+def test_archives_are_looked_at_again_when_asked_and_what_has_not_changed_makes_nothing_new(prepared):
+    assert len(repro(prepared, "--force", "scan")) == len(SOURCES) + 1
+    assert repro(prepared, "prepare") == []
