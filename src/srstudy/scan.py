@@ -134,7 +134,8 @@ def _fingerprint(name: str, archive_path: Path, members: Sequence[Member], setti
 @cache
 def _code() -> list[str]:
     folder = Path(__file__).parent
-    modules = [(folder / f"{name}.py").read_text(encoding="utf-8") for name in ("scan", "facts", "images")]
+    names = "archives", "facts", "images", "scan"
+    modules = [(folder / f"{name}.py").read_text(encoding="utf-8") for name in names]
     return modules + [version(package) for package in ("pillow", "numpy", "scikit-image")]
 
 
