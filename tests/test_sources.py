@@ -398,6 +398,14 @@ def test_a_mistake_in_the_registry_is_found_while_loading(tiny_study, key, value
         tiny_study.load()
 
 
+def test_a_competition_has_no_version(tiny_study):
+    tiny_study.set("data.sources.ffhq.kaggle", "competitions/faces")
+    tiny_study.load()
+    tiny_study.set("data.sources.ffhq.version", 3)
+    with pytest.raises(StudyError, match=r"data\.sources\.ffhq\.version: competitions have no versions"):
+        tiny_study.load()
+
+
 def test_a_source_s_name_is_fit_for_files_and_ids(tiny_study):
     tiny_study.set("data.sources.my--set/2", {**tiny_study.params["data"]["sources"]["ffhq"]})
     with pytest.raises(StudyError, match="the name 'my--set/2' may have letters, digits and _ only"):

@@ -58,6 +58,8 @@ def _check_sources(study: Study) -> None:
             raise StudyError(f"data.sources.{name}: has neither `kaggle` nor `path`; give one of them.")
         if source.kaggle is not None and not re.fullmatch(r"[\w-]+/[\w-]+", source.kaggle):
             raise StudyError(f"data.sources.{name}.kaggle: expected OWNER/NAME, found '{source.kaggle}'.")
+        if source.version is not None and source.kaggle and source.kaggle.startswith("competitions/"):
+            raise StudyError(f"data.sources.{name}.version: competitions have no versions; set it to null.")
     for name in study.profile.sources:
         pick(study.data.sources, name, f"profiles.{study.profile_name}.sources")
 

@@ -100,5 +100,5 @@ def _check_splits(manifest: pd.DataFrame) -> None:
             reasons = "; ".join(sorted(set(manifest.excluded[manifest.split == split]))[:5]) or "none listed"
             raise StudyError(
                 f"no usable photograph in the {split} split ({reasons}); add photographs, or choose a "
-                "smaller `lr_size` or `data.held_out`."
+                "smaller `lr_size` or another `data.held_out`."
             )
