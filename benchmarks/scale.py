@@ -13,6 +13,7 @@ import io
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -85,7 +86,7 @@ def measured(folder: Path, files: list[Path]) -> dict[str, object]:
     process = start(folder)
     memory = peak_memory(process)
     whole, content = json.loads(process.communicate()[0]), out.read_bytes()
-    out.unlink()
+    shutil.rmtree(parts)
 
     process = start(folder)
     while len(list(parts.glob("[!.]*.parquet"))) < len(files) // scan.CHUNK // 2:

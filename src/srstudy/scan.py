@@ -8,13 +8,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from fnmatch import fnmatchcase
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -27,7 +27,7 @@ from srstudy.archives import Archive, Member, open_archive
 from srstudy.config import load_study
 from srstudy.errors import StudyError
 from srstudy.facts import Facts, facts_of
-from srstudy.files import replacing, write_text
+from srstudy.files import replacing
 from srstudy.schema import pick
 from srstudy.settings import Scan
 from srstudy.sources import locate
@@ -53,9 +53,9 @@ def scan_source(name: str, archive_path: Path, pattern: str, settings: Scan, out
 
     `archive_path` is a folder, zip or tar, absolute or relative to the project's folder `root`. `pattern` is a shell
     pattern for names inside it, whose * also stands for "/", and upper or lower case are the same.
-    Facts are saved in chunks beside `out` until it is written; a run that was interrupted, in whatever way, goes on
-    from them. Where neither the files nor `out` have changed since, no file is read again. The bytes of `out` depend
-    neither on that nor on the number of processes.
+    Facts are kept in chunks beside `out`; a run that was interrupted, in whatever way, goes on from them, and a later
+    one reads only chunks in which something has changed. The bytes of `out` depend neither on that nor on the number
+    of processes.
     Raises StudyError if no file matches, or a process died.
     """
     archive_path = root / archive_path
@@ -64,10 +64,6 @@ def scan_source(name: str, archive_path: Path, pattern: str, settings: Scan, out
     chunks = {parts / f"{key}.parquet": names for key, names in _chunks(name, archive_path, pattern, settings)}
     if not chunks:
         raise StudyError(f"{archive_path}: no file in it matches '{pattern}'; correct data.sources.{name}.images.")
-    finished = parts / "finished"
-    if finished.is_file() and out.is_file() and finished.read_text(encoding="utf-8") == _stamp(chunks, out):
-        print(f"{name}: nothing has changed since its last scan")
-        return
     missing = {path: names for path, names in chunks.items() if not path.is_file()}
     total, left = (sum(map(len, some.values())) for some in (chunks, missing))
     with (
@@ -79,8 +75,7 @@ def scan_source(name: str, archive_path: Path, pattern: str, settings: Scan, out
                 pq.write_table(_table(name, archive_name, missing[path], facts), temporary)
             bar.update(len(facts))
     _join(list(chunks), out)
-    write_text(finished, _stamp(chunks, out))
-    for path in parts.glob("*.parquet"):
+    for path in set(parts.iterdir()) - chunks.keys():  # of files as they were earlier
         path.unlink()
 
 
@@ -102,15 +97,6 @@ def _join(parts: Sequence[Path], out: Path) -> None:
         for start in range(0, len(parts), ROW_GROUP):
             tables = [pq.read_table(path, schema=SCHEMA) for path in parts[start : start + ROW_GROUP]]
             writer.write_table(pa.concat_tables(tables).combine_chunks())
-
-
-def _stamp(chunks: Iterable[Path], out: Path) -> str:
-    """What says that `out` was joined of these chunks, and is still what it was then."""
-    digest = hashlib.sha256("".join(path.stem for path in chunks).encode())
-    with out.open("rb") as file:
-        for content in iter(partial(file.read, 1 << 20), b""):
-            digest.update(content)
-    return digest.hexdigest()
 
 
 def _chunks(name: str, archive_path: Path, pattern: str, settings: Scan) -> Iterator[tuple[str, list[str]]]:
