@@ -13,6 +13,7 @@ import io
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -81,11 +82,11 @@ def generate(folder: Path, count: int, distinct: int) -> list[Path]:
 
 def measured(folder: Path, files: list[Path]) -> dict[str, object]:
     """Scan the images whole, then again with a kill in its midst, and a part of them by the plain loop."""
-    out, parts = folder / "scan.parquet", folder / "scan.parts"
+    out, parts = folder / "scan.parquet", folder / ".scan.part"
     process = start(folder)
     memory = peak_memory(process)
     whole, content = json.loads(process.communicate()[0]), out.read_bytes()
-    out.unlink()
+    shutil.rmtree(parts)
 
     process = start(folder)
     while len(list(parts.glob("[!.]*.parquet"))) < len(files) // scan.CHUNK // 2:

@@ -132,6 +132,18 @@ def test_links_in_a_folder_are_followed(tmp_path, root):
         assert archive.read("im1.jpg") == photo.read_bytes()
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user whom a folder can refuse")
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(tmp_path, files):
+    make_folder(tmp_path / "set", files)
+    closed = next(path for path in sorted((tmp_path / "set").iterdir()) if path.is_dir())
+    closed.chmod(0)
+    try:
+        with pytest.raises(StudyError, match=rf"{closed.name}: can't be listed"), open_archive(tmp_path / "set"):
+            pass
+    finally:
+        closed.chmod(0o700)
+
+
 def test_names_written_by_windows_tools_get_slashes(tmp_path, files):
     packed = make_zip(tmp_path / "set.zip", {"people/im1.jpg": files["wine.jpg"]}).read_bytes()
     (tmp_path / "set.zip").write_bytes(packed.replace(b"people/im1.jpg", b"people\\im1.jpg"))

@@ -130,3 +130,10 @@ def test_correlation_is_pearson_s():
 def test_the_closest_pairs_are_those_whose_hashes_differ_least():
     rows = pd.DataFrame({"id": list("abcde"), "phash": ["00f0", "0000", "", "ffff", "0001"]})
     assert closest_pairs(rows, 2) == [("b", "e", 1), ("a", "b", 4)]
+
+
+def test_of_many_photographs_the_closest_pairs_are_not_sought_among_the_first_alone():
+    hashes = np.random.default_rng(4).integers(0, 2**64, 5000, dtype=np.uint64)
+    hashes[4998] = hashes[2001]
+    rows = pd.DataFrame({"id": map(str, range(5000)), "phash": [f"{value:016x}" for value in hashes]})
+    assert closest_pairs(rows, 1) == [("2001", "4998", 0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zipfile
 from types import SimpleNamespace
@@ -152,14 +153,19 @@ def test_the_bytes_of_a_file_are_read_like_the_file(save_image, small):
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows replaces no open file")
 def test_a_photograph_is_read_from_its_archive_as_it_is_now(save_image, small, tmp_path):
-    row = SimpleNamespace(archive="raw/album.zip", member="x/a.png")
     (tmp_path / "raw").mkdir()
+    rows = []
     for pixels in (small, small[::-1]):  # the archive is replaced by another one
+        content = save_image(np.ascontiguousarray(pixels), "a.png").read_bytes()
         with zipfile.ZipFile(tmp_path / "raw" / "new.zip", "w") as file:
-            file.write(save_image(np.ascontiguousarray(pixels), "a.png"), "x/a.png")
+            file.writestr("x/a.png", content)
         os.utime(tmp_path / "raw" / "new.zip", ns=(0, int(pixels[0, 0, 0]) * 10**9))
         (tmp_path / "raw" / "new.zip").replace(tmp_path / "raw" / "album.zip")
-        assert np.array_equal(read_photo(tmp_path, row), pixels)
+        sha256 = hashlib.sha256(content).hexdigest()
+        rows.append(SimpleNamespace(archive="raw/album.zip", member="x/a.png", sha256=sha256))
+        assert np.array_equal(read_photo(tmp_path, rows[-1]), pixels)
+    with pytest.raises(StudyError, match=r"raw/album\.zip: 'x/a\.png' has changed since .* run `dvc repro -f scan`"):
+        read_photo(tmp_path, rows[0])
     with pytest.raises(StudyError, match=r"raw/gone: is gone; put it back"):
         read_photo(tmp_path, SimpleNamespace(archive="raw/gone", member="a.png"))
 

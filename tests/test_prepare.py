@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import subprocess
 import sys
@@ -47,10 +48,16 @@ def cut(*arguments) -> tuple[Tiles, list[str]]:
     return tiles, [cut.id for cut in cuts]
 
 
+def hashed(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """Rows of a manifest with the hashes of their files, which lie in folders relative to `root`."""
+    files = [(root / row.archive / row.member).read_bytes() for row in rows.itertuples()]
+    return rows.assign(sha256=[hashlib.sha256(file).hexdigest() for file in files])
+
+
 @pytest.fixture
-def rows() -> pd.DataFrame:
+def rows(root) -> pd.DataFrame:
     """A manifest of six photographs of the sample, three sources."""
-    return pd.DataFrame(
+    rows = pd.DataFrame(
         [
             ("a-posing-kitten", "gcompris", 4.0, "cat"),
             ("american-bison", "gcompris", 9.0, "cow"),
@@ -61,6 +68,7 @@ def rows() -> pd.DataFrame:
         ],
         columns=["id", "source", "mean_b", "content"],
     ).assign(archive="data/sample/photos", member=lambda table: table.id + ".jpg")
+    return hashed(rows, root)
 
 
 def test_plain_tiles_are_cut_from_their_photograph_unchanged(rows, root):
@@ -130,7 +138,7 @@ def test_flat_photographs_are_passed_over(rows, root, save_image, photo):
     flat = save_image(np.full((300, 300, 3), 90, np.uint8), "flat.png")
     lively = save_image(photo, "lively.png")
     names = {"id": ["flat", "lively"], "archive": ".", "member": [flat.name, lively.name]}
-    rows = pd.DataFrame(names | {"source": ["a", "b"]})
+    rows = hashed(pd.DataFrame(names | {"source": ["a", "b"]}), flat.parent)
     tiles, ids = cut(rows, PLAIN, 3, DATA, 1, flat.parent, 32)
     assert ids == ["lively"] * 3
     weights = np.array([0.299, 0.587, 0.114])
@@ -140,6 +148,7 @@ def test_flat_photographs_are_passed_over(rows, root, save_image, photo):
 def test_nothing_but_flat_photographs_is_an_error(save_image):
     flat = save_image(np.full((300, 300, 3), 90, np.uint8), "flat.png")
     rows = pd.DataFrame({"id": ["flat"], "archive": ".", "member": [flat.name], "source": ["a"]})
+    rows = hashed(rows, flat.parent)
     with pytest.raises(StudyError, match=r"selections\.all: only 0 of 2 tiles .* lower data\.flat_std"):
         cut(rows, PLAIN, 2, DATA, 1, flat.parent, 32)
 
@@ -147,7 +156,7 @@ def test_nothing_but_flat_photographs_is_an_error(save_image):
 def test_batches_are_no_limits(rows, root, monkeypatch, save_image):
     flat = save_image(np.full((300, 300, 3), 90, np.uint8), "flat.png")
     dull = {"id": ["flat"], "archive": [str(flat.parent)], "member": [flat.name], "source": ["skimage"]}
-    rows = pd.concat([rows, pd.DataFrame(dull)])
+    rows = pd.concat([rows, hashed(pd.DataFrame(dull), root)])
     whole, whole_ids = cut(rows, PLAIN, 20, DATA, 1, root, 32)
     monkeypatch.setattr(prepare, "BATCH", 3)
     parts, part_ids = cut(rows, PLAIN, 20, DATA, 1, root, 32)
@@ -216,7 +225,7 @@ def test_a_set_that_fails_leaves_the_older_ones(small_study, anywhere, save_imag
     prepare_sets(small_study, {"all": anywhere})
     before = {path: path.read_bytes() for path in folder.rglob("*.*")}
     flat = save_image(np.full((300, 300, 3), 90, np.uint8), "flat.png")
-    dull = anywhere.assign(archive=str(flat.parent), member=flat.name)
+    dull = hashed(anywhere.assign(archive=str(flat.parent), member=flat.name), flat.parent)
     sets = {**small_study.sets, "last": replace(PLAIN, selection="flat", images="5k")}
     with pytest.raises(StudyError, match=r"selections\.flat: only 0 of 4 tiles"):
         prepare_sets(replace(small_study, sets=sets, seed=1), {"all": anywhere, "flat": dull})
@@ -229,6 +238,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import pandas as pd
+from tests.test_prepare import hashed
 from srstudy.config import load_study
 from srstudy.prepare import prepare_sets
 from srstudy.settings import TileSet
@@ -237,6 +247,7 @@ study = load_study("sample", sys.argv[2])
 sets = {name: TileSet("all", name, 16, augment=True) for name in ("few", "many")}
 profile = replace(study.profile, images={"few": 6, "many": 50_000})
 rows = pd.DataFrame({"id": ["coffee"], "source": ["skimage"], "archive": [sys.argv[3]], "member": ["coffee.jpg"]})
+rows = hashed(rows, Path())
 prepare_sets(replace(study, root=Path(sys.argv[1]), sets=sets, profile=profile), {"all": rows})
 """
 
@@ -244,7 +255,7 @@ prepare_sets(replace(study, root=Path(sys.argv[1]), sets=sets, profile=profile),
 def test_a_killed_preparation_leaves_nothing_half_written_and_can_be_run_again(small_study, anywhere, root, tmp_path):
     folder = tmp_path / "killed"
     command = [sys.executable, "-c", PREPARE, str(folder), str(root), anywhere.archive.iloc[0]]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=root)
     assert any("/50000" in line for line in process.stderr)  # the first set is written, the second has begun
     process.kill()
     process.communicate()

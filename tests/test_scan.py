@@ -91,7 +91,7 @@ def finished(pile, tmp_path, monkeypatch) -> Path:
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("srstudy.scan._join", stop)
         scanned(tmp_path)
-    return tmp_path / "scans" / "out.parts"
+    return tmp_path / "scans" / ".out.part"
 
 
 def test_every_file_that_matches_has_its_row_of_facts(pile, tmp_path):
@@ -113,7 +113,6 @@ def test_a_scan_is_equal_bytes_by_one_process_and_by_many_and_when_it_was_interr
     resumed = scanned(tmp_path)
     one = scanned(tmp_path, "one", Scan(window=64, workers=1))
     assert one.read_bytes() == resumed.read_bytes()
-    assert sorted(path.name for path in one.parent.iterdir()) == ["one.parquet", "out.parquet"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no such signals")
@@ -130,7 +129,7 @@ def test_an_interrupted_scan_goes_on_without_looking_at_a_file_twice(pile, tmp_p
     process.communicate(timeout=60)
     assert process.returncode != 0
     assert psutil.wait_procs(workers, timeout=60)[1] == []
-    done = [name for path in (tmp_path / "scans" / "out.parts").glob("[!.]*.parquet") for name in names(path)]
+    done = [name for path in (tmp_path / "scans" / ".out.part").glob("[!.]*.parquet") for name in names(path)]
     assert len(done) in range(CHUNK + 1, 2 * CHUNK + 1)  # the last chunk is a short one
     for name in done:
         spoil(pile / name)
@@ -148,6 +147,20 @@ def test_a_file_that_has_changed_is_looked_at_again_with_its_chunk_alone(finishe
     table = pd.read_parquet(scanned(tmp_path)).set_index("member")
     assert table.width[changed[-1]] == 70
     assert (table.excluded == "").all()
+
+
+def test_after_a_finished_scan_only_what_has_changed_is_looked_at_again(pile, tmp_path):
+    out = scanned(tmp_path)
+    before, parts = out.read_bytes(), out.parent / ".out.part"
+    for path in pile.rglob("*.jpg"):
+        spoil(path)
+    out.write_bytes(b"that of a profile without this source")
+    assert scanned(tmp_path).read_bytes() == before
+    os.utime(pile / "part0" / "im000.jpg", (1, 1))
+    kept = {path.name for path in parts.iterdir()}
+    assert (pd.read_parquet(scanned(tmp_path)).excluded != "").sum() == CHUNK
+    assert len(kept - {path.name for path in parts.iterdir()}) == 1  # what is stale is gone
+    assert len(list(parts.iterdir())) == len(kept)
 
 
 @pytest.mark.parametrize("change", ["settings", "pattern"])
@@ -182,7 +195,7 @@ def test_photographs_of_the_sample_keep_their_short_names(tmp_path, photo):
 
 
 def test_a_pattern_that_nothing_matches_is_named(pile, tmp_path):
-    with pytest.raises(StudyError, match=r"no file in it matches '\*\.gif'; correct the pattern of source pile"):
+    with pytest.raises(StudyError, match=r"no file in it matches '\*\.gif'; correct data\.sources\.pile\.images"):
         scanned(tmp_path, pattern="*.gif")
 
 

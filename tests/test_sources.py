@@ -98,7 +98,7 @@ def test_photographs_come_by_id(root):
 
 
 def test_a_missing_sample_is_said_with_the_way_out(tmp_path):
-    with pytest.raises(StudyError, match=r"SOURCES\.csv: missing; restore it with `git checkout data/sample`"):
+    with pytest.raises(StudyError, match=r"SOURCES\.csv: missing; restore it .*`git checkout data/sample`"):
         sample_photos(tmp_path)
 
 
@@ -304,10 +304,11 @@ def test_an_inner_archive_that_means_harm_writes_nothing_outside(tiny_study, raw
     ]  # fmt: skip
 
 
-def test_an_inner_archive_that_is_not_there_is_named(tiny_study, raw):
-    (raw / "ffhq.zip").write_bytes(layout_zip("ffhq"))
-    tiny_study.set("data.sources.ffhq.inner", "train.zip")
-    with pytest.raises(StudyError, match=r"ffhq\.zip: holds no file 'train\.zip'"):
+@pytest.mark.parametrize(("outer", "inner"), [("ffhq.zip", "a.zip"), ("ffhq", "a.zip"), ("ffhq", "a.tar.gz")])
+def test_an_inner_archive_that_is_not_there_is_named(tiny_study, raw, outer, inner):
+    layout_folder("ffhq", raw / outer) if outer == "ffhq" else (raw / outer).write_bytes(layout_zip("ffhq"))
+    tiny_study.set("data.sources.ffhq.inner", inner)
+    with pytest.raises(StudyError, match=rf"{outer}: holds no (file )?'{inner}'"):
         locate(tiny_study.load(), "ffhq")
 
 
@@ -336,6 +337,14 @@ def test_a_table_without_a_column_is_refused(tiny_study):
     (tiny_study.root / "own.csv").write_text("file,split,source,title,author,licence\na.jpg,train,own,A,me,CC0-1.0\n")
     tiny_study.set("data.sources.ffhq.table", "own.csv")
     with pytest.raises(StudyError, match=r"own\.csv: the column 'content' is missing"):
+        photo_table(tiny_study.load(), "ffhq")
+
+
+def test_a_photograph_without_a_licence_is_named(tiny_study):
+    columns = "file,split,source,content,title,author,licence"
+    (tiny_study.root / "own.csv").write_text(f"{columns}\na.jpg,train,own,x,A,me,CC0-1.0\nb.jpg,test,own,x,B,me,\n")
+    tiny_study.set("data.sources.ffhq.table", "own.csv")
+    with pytest.raises(StudyError, match=r"own\.csv: 'b\.jpg' has no licence; add it, or remove the row"):
         photo_table(tiny_study.load(), "ffhq")
 
 
@@ -370,6 +379,7 @@ def test_the_registry_names_no_host(root):
         ("data.sources.ffhq.kaggle", "ffhq", r"data\.sources\.ffhq\.kaggle: expected OWNER/NAME, found 'ffhq'"),
         ("data.sources.ffhq.kaggle", "a/b/3", r"expected OWNER/NAME, found 'a/b/3'"),
         ("data.sources.ffhq.kaggle", None, r"data\.sources\.ffhq: has neither `kaggle` nor `path`; give one"),
+        ("data.sources.ffhq.licence", " ", r"data\.sources\.ffhq\.licence: is empty"),
         ("data.sources.ffhq.version", 0, r"data\.sources\.ffhq\.version: expected a number above 0"),
         ("data.sources.ffhq.slug", "a/b", r"data\.sources\.ffhq: unknown key 'slug'"),
         (
@@ -385,6 +395,14 @@ def test_the_registry_names_no_host(root):
 def test_a_mistake_in_the_registry_is_found_while_loading(tiny_study, key, value, message):
     tiny_study.set(key, value)
     with pytest.raises(StudyError, match=message):
+        tiny_study.load()
+
+
+def test_a_competition_has_no_version(tiny_study):
+    tiny_study.set("data.sources.ffhq.kaggle", "competitions/faces")
+    tiny_study.load()
+    tiny_study.set("data.sources.ffhq.version", 3)
+    with pytest.raises(StudyError, match=r"data\.sources\.ffhq\.version: competitions have no versions"):
         tiny_study.load()
 
 

@@ -142,12 +142,16 @@ def _open_folder(path: Path, limits: Limits) -> Archive:
     # Links to files are followed: the folder is the user's own, and data tools fill folders with links.
     # As text, because objects for the paths of many thousand files would take much memory.
     sizes = {}
-    for folder, _, names in os.walk(path):
+    for folder, _, names in os.walk(path, onerror=_raise):
         inside = PurePath(folder).relative_to(path).as_posix()
         for name in names:
             if os.path.isfile(file := os.path.join(folder, name)):
                 sizes[name if inside == "." else f"{inside}/{name}"] = os.path.getsize(file)
     return Archive(path, sizes, lambda name: (path / name).open("rb"), limits)
+
+
+def _raise(error: OSError) -> None:
+    raise StudyError(f"{error.filename}: can't be listed ({error.strerror}); check its permissions.") from error
 
 
 def _open_zip(path: Path, file: zipfile.ZipFile, limits: Limits) -> Archive:

@@ -56,10 +56,14 @@ def _check_sources(study: Study) -> None:
     for name, source in study.data.sources.items():
         if not re.fullmatch(r"[A-Za-z0-9_]+", name):
             raise StudyError(f"data.sources: the name '{name}' may have letters, digits and _ only; rename it.")
+        if not source.licence.strip():
+            raise StudyError(f"data.sources.{name}.licence: is empty; say on what terms its images may be used.")
         if source.kaggle is None and source.path is None:
             raise StudyError(f"data.sources.{name}: has neither `kaggle` nor `path`; give one of them.")
         if source.kaggle is not None and not re.fullmatch(r"[\w-]+/[\w-]+", source.kaggle):
             raise StudyError(f"data.sources.{name}.kaggle: expected OWNER/NAME, found '{source.kaggle}'.")
+        if source.version is not None and source.kaggle and source.kaggle.startswith("competitions/"):
+            raise StudyError(f"data.sources.{name}.version: competitions have no versions; set it to null.")
     for name in study.profile.sources:
         pick(study.data.sources, name, f"profiles.{study.profile_name}.sources")
 

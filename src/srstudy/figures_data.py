@@ -56,11 +56,11 @@ def fact_boxes(manifest: pd.DataFrame, names: Sequence[str], title: str, columns
 def pair_grid(pairs: Mapping[str, Sequence[np.ndarray]], title: str, columns: int = 6) -> Figure:
     """Photographs two by two, one above the other; `pairs` maps caption -> two of uint8 [H, W, 3]."""
     rows = -(-len(pairs) // columns)
-    figure, axes = subplots(rows, columns, figsize=(1.7 * columns, 3 * rows + 0.4), squeeze=False)
+    figure, axes = subplots(rows, columns, figsize=(1.7 * columns, 3.3 * rows + 0.4), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, (caption, images) in zip(axes.flat, pairs.items()):
         boxes = [ImageOps.pad(Image.fromarray(image), (180, 140), color="white") for image in images]
         axis.imshow(np.vstack(boxes))
-        axis.set_title(textwrap.fill(caption, 26), fontsize=6.5)
+        axis.set_title(textwrap.fill(caption, 32), fontsize=6)
     return titled(figure, title)

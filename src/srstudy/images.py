@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -37,12 +38,19 @@ def rgb_of(content: bytes, name: str) -> np.ndarray:
 def read_photo(root: Path, row: object) -> np.ndarray:
     """The pixels uint8 [H, W, 3] of a row of the manifest, read from its archive; `root` is the project's folder.
 
-    Raises StudyError, naming the archive and the file, when it can't be read. May be called from several threads.
+    Raises StudyError, naming the archive and the file, when it can't be read, or is no longer the file that was
+    scanned. May be called from several threads.
     """
     path = root / row.archive
     if not path.exists():
-        raise StudyError(f"{row.archive}: is gone; put it back, or run `dvc repro` to scan what there is now.")
-    return rgb_of(_archive(path, path.stat().st_mtime_ns).read(row.member), f"{row.archive}: {row.member}")
+        raise StudyError(f"{row.archive}: is gone; put it back, or run `dvc repro -f scan`, then `dvc repro`.")
+    content = _archive(path, path.stat().st_mtime_ns).read(row.member)
+    if hashlib.sha256(content).hexdigest() != row.sha256:
+        raise StudyError(
+            f"{row.archive}: '{row.member}' has changed since it was scanned; put the old one back, or run "
+            "`dvc repro -f scan`, then `dvc repro`."
+        )
+    return rgb_of(content, f"{row.archive}: {row.member}")
 
 
 @lru_cache

@@ -31,12 +31,15 @@ def open_manifest(path: str | Path) -> pd.DataFrame:
 
 
 def table_1(study: Study, manifest: pd.DataFrame) -> pd.DataFrame:
-    """The paper's Table 1 with what there really is: files found, of these usable, and the median size of those."""
+    """The paper's Table 1 with what there is: the size the set is known for, files found, of these usable, and the
+    median size of those.
+    """
     usable_rows = manifest[manifest.excluded == ""]
     files, left = manifest.source.value_counts(), usable_rows.source.value_counts()
     sizes = usable_rows.groupby("source")[["width", "height"]].median()
     names = [name for name, source in study.data.sources.items() if source.paper is not None]
     return paper_table(study).assign(
+        native=[study.data.sources[name].native for name in names],
         files=[files.get(name, "not in this profile") for name in names],
         usable=[left.get(name, 0) if name in files else "" for name in names],
         size=[f"{sizes.width[name]:.0f}x{sizes.height[name]:.0f}" if name in sizes.index else "" for name in names],

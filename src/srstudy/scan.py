@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -54,16 +53,17 @@ def scan_source(name: str, archive_path: Path, pattern: str, settings: Scan, out
 
     `archive_path` is a folder, zip or tar, absolute or relative to the project's folder `root`. `pattern` is a shell
     pattern for names inside it, whose * also stands for "/", and upper or lower case are the same.
-    Facts are saved in chunks beside `out` until it is written; a run that was interrupted, in whatever way, goes on
-    from them. The bytes of `out` depend neither on that nor on the number of processes.
+    Facts are kept in chunks beside `out`; a run that was interrupted, in whatever way, goes on from them, and a later
+    one reads only chunks in which something has changed. The bytes of `out` depend neither on that nor on the number
+    of processes.
     Raises StudyError if no file matches, or a process died.
     """
     archive_path = root / archive_path
     archive_name = (archive_path.relative_to(root) if archive_path.is_relative_to(root) else archive_path).as_posix()
-    parts = out.with_name(f"{out.stem}.parts")
+    parts = out.with_name(f".{out.stem}.part")  # DVC and git leave out such names
     chunks = {parts / f"{key}.parquet": names for key, names in _chunks(name, archive_path, pattern, settings)}
     if not chunks:
-        raise StudyError(f"{archive_path}: no file in it matches '{pattern}'; correct the pattern of source {name}.")
+        raise StudyError(f"{archive_path}: no file in it matches '{pattern}'; correct data.sources.{name}.images.")
     missing = {path: names for path, names in chunks.items() if not path.is_file()}
     total, left = (sum(map(len, some.values())) for some in (chunks, missing))
     with (
@@ -75,7 +75,8 @@ def scan_source(name: str, archive_path: Path, pattern: str, settings: Scan, out
                 pq.write_table(_table(name, archive_name, missing[path], facts), temporary)
             bar.update(len(facts))
     _join(list(chunks), out)
-    shutil.rmtree(parts, ignore_errors=True)
+    for path in set(parts.iterdir()) - chunks.keys():  # of files as they were earlier
+        path.unlink()
 
 
 def photo_id(source: str, member: str) -> str:
@@ -119,7 +120,8 @@ def _fingerprint(name: str, archive_path: Path, members: Sequence[Member], setti
 @cache
 def _code() -> list[str]:
     folder = Path(__file__).parent
-    modules = [(folder / f"{name}.py").read_text(encoding="utf-8") for name in ("scan", "facts", "images")]
+    names = "archives", "facts", "images", "scan"
+    modules = [(folder / f"{name}.py").read_text(encoding="utf-8") for name in names]
     return modules + [version(package) for package in ("pillow", "numpy", "scikit-image")]
 
 

@@ -106,6 +106,8 @@ def _readable(found: Path, inner: str | None, place: Path) -> Path:
         return found
     place = place.with_name(f"{place.name}-{inner.replace('/', '-')}")
     if found.is_dir():
+        if not (found / inner).exists():
+            raise StudyError(f"{found}: holds no '{inner}'; correct `inner`, or set it to null.")
         return _readable(found / inner, None, place)
     with archives.open_archive(found) as archive:
         return _readable(_laid_out(found, place, partial(archive.copy, inner)), None, place)
@@ -123,7 +125,7 @@ def _laid_out(original: Path, copy: Path, write: Callable[[Path], None]) -> Path
 def photo_table(study: Study, name: str) -> dict[str, Photo]:
     """The photographs in a source's table by id, the stem of the file's name; none if the source has no table.
 
-    Raises StudyError if the table is missing, empty, or lacks a column.
+    Raises StudyError if the table is missing, empty, or lacks a column, or a licence.
     """
     table = pick(study.data.sources, name, "data.sources").table
     return {} if table is None else {photo.id: photo for photo in _read_table(study.root, Path(table))}
@@ -135,7 +137,7 @@ def sample_photos(root: Path) -> list[Photo]:
 
 
 def _read_table(root: Path, table: Path) -> list[Photo]:
-    restore = f"restore it with `git checkout {table.parent.as_posix()}`"
+    restore = "restore it (that of the sample by `git checkout data/sample`)"
     if not (root / table).is_file():
         raise StudyError(f"{table}: missing; {restore}.")
     with (root / table).open(encoding="utf-8", newline="") as file:
@@ -146,6 +148,9 @@ def _read_table(root: Path, table: Path) -> list[Photo]:
         rows = [row for row in reader if row["split"] in SPLITS]
     if not rows:
         raise StudyError(f"{table}: lists no photographs; {restore}.")
+    unlicensed = [row["file"] for row in rows if not row["licence"]]
+    if unlicensed:
+        raise StudyError(f"{table}: '{unlicensed[0]}' has no licence; add it, or remove the row.")
     photos = [
         Photo(id=Path(row["file"]).stem, path=table.parent / row["file"], **{name: row[name] for name in FIELDS})
         for row in rows

@@ -52,9 +52,11 @@ def split_of(id: str, held_out: int, seed: int) -> str:
 def _described(study: Study, name: str) -> pd.DataFrame:
     """A source's scan with split, content, title, author and licence: from its table, or the source's terms for all."""
     path = study.root / "data" / "scans" / f"{name}.parquet"
-    if not path.is_file():
-        raise StudyError(f"{path}: this source is not scanned yet; run `dvc repro`.")
-    scan = pd.read_parquet(path)
+    scan = pd.read_parquet(path) if path.is_file() else ()
+    if not len(scan):  # as under a profile without this source
+        raise StudyError(
+            f"{path}: this source is not scanned yet; set `profile: {study.profile_name}` and run `dvc repro`."
+        )
     source, stems = study.data.sources[name], [PurePosixPath(member).stem for member in scan.member]
     if source.table is None:
         splits = [split_of(id, study.data.held_out, study.seed) for id in scan.id]
@@ -97,5 +99,6 @@ def _check_splits(manifest: pd.DataFrame) -> None:
         if not len(usable(manifest, split)):
             reasons = "; ".join(sorted(set(manifest.excluded[manifest.split == split]))[:5]) or "none listed"
             raise StudyError(
-                f"no usable photograph in the {split} split ({reasons}); add photographs or choose a smaller lr_size."
+                f"no usable photograph in the {split} split ({reasons}); add photographs, or choose a "
+                "smaller `lr_size` or another `data.held_out`."
             )

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL, and
 @pytest.fixture(scope="module")
 def finished(clone) -> Path:
     """The clone after the stages of one variant."""
-    assert repro(clone, LAST) == ["data", *FOLDERS]
+    ran = [stage for stage in repro(clone, LAST) if not stage.startswith("scan@")]
+    assert ran == ["data", *FOLDERS]
     return clone
 
 

@@ -8,8 +8,9 @@ import pytest
 import yaml
 from clones import repro, results, run, set_parameter
 
-VARIANTS, GIVEN = 11, 2  # runs, and generators that are there without training
-STAGES = 2 + 2 * VARIANTS + GIVEN + 1  # data, prepare, train and evaluate each variant, evaluate what is given, report
+SOURCES, VARIANTS, GIVEN = 6, 11, 2  # scans, runs, and generators that are there without training
+# scans, data, prepare, train and evaluate each variant, evaluate what is given, report
+STAGES = SOURCES + 2 + 2 * VARIANTS + GIVEN + 1
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_any_folder_of_images_can_be_the_test_set(finished, tmp_path):
         (["03_train", "-p", "variant", "5k-32-plan"], "did you mean '5k-32-plain'"),
         (["03_train", "-p", "profile", "sampel"], "did you mean 'sample'"),
         (["04_evaluate", "-p", "test_set", "nowhere"], "nowhere: no such folder"),
-        (["01_data", "-p", "profile", "paper"], "not downloaded yet"),
+        (["01_data", "-p", "profile", "paper"], "not scanned yet"),
     ],
 )
 def test_bad_input_ends_in_one_line_and_changes_nothing(finished, arguments, named):
