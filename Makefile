@@ -43,7 +43,7 @@ $(STAMP): requirements.lock pyproject.toml
 study: $(STAMP) ## run what is not up to date of the study (dvc repro), then print the result table
 	@$(BIN)/python -m srstudy.config
 	@$(ENV) $(BIN)/dvc repro
-	@$(ENV) $(BIN)/python -m srstudy.summary
+	@$(ENV) $(BIN)/python -m srstudy.report.summary
 
 test: lint ## lint, then run the tests
 	@$(ENV) $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder

@@ -71,9 +71,9 @@ def step_anatomy() -> Iterator[tuple[str, float, str]]:
     import numpy as np
     import tensorflow as tf
 
-    from srstudy.cost import flops_per_step
-    from srstudy.step import Update
-    from srstudy.tiles import Tiles
+    from srstudy.data.tiles import Tiles
+    from srstudy.train.cost import flops_per_step
+    from srstudy.train.step import Update
 
     recipe, players = paper_players(LR_SIDE, BATCH)
     update = Update(recipe, players, 1000, tf.distribute.get_strategy())

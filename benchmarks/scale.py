@@ -30,9 +30,9 @@ from scipy.ndimage import laplace
 from scipy.signal import convolve2d, welch
 from skimage.color import rgb2gray, rgb2lab
 
-from srstudy import scan
 from srstudy.config import load_study
-from srstudy.facts import facts_of, jpeg_quality
+from srstudy.data import scan
+from srstudy.data.facts import facts_of, jpeg_quality
 
 HERE = Path(__file__).resolve().parent
 SIZE = 500, 375  # as most of MirFlickr and of ImageNet

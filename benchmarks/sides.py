@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import step_sides
 from timing import random_batch, scaled, timed
@@ -49,15 +51,15 @@ def plain_conv_inference(lr_side: int, batch: int, rounds: int) -> dict[str, obj
     runtime.start(1)
     import keras
 
-    from srstudy import networks
+    from srstudy.networks import architectures
 
-    networks.OutputConv = keras.layers.Conv2D
+    architectures.OutputConv = keras.layers.Conv2D
     return _keras_inference(lr_side, batch, rounds)
 
 
 def _keras_inference(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
-    from srstudy.enhance import Enhancer
-    from srstudy.networks import srgan_generator
+    from srstudy.networks.architectures import srgan_generator
+    from srstudy.networks.enhance import Enhancer
 
     enhance = Enhancer(srgan_generator(), "moving")
     lr, _ = random_batch(lr_side, batch)
@@ -108,7 +110,7 @@ def openvino_inference(lr_side: int, batch: int, rounds: int) -> dict[str, objec
 def study_tiles():
     """All training tiles of the committed photographs at LR 64."""
     from srstudy.config import load_study
-    from srstudy.tiles import training_tiles
+    from srstudy.data.tiles import training_tiles
 
     return training_tiles(load_study("sample"), "recommended-psnr")
 
@@ -118,7 +120,7 @@ def ours_input(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
     from srstudy import runtime
 
     runtime.start(1)
-    from srstudy.dataset import batches
+    from srstudy.train.dataset import batches
 
     stream = iter(batches(study_tiles(), 1, batch, start=0, stop=10**6, crop=lr_side, flips=True))
     return timed(lambda: next(stream)[1].numpy(), rounds)
@@ -144,9 +146,9 @@ def _quick_step(lr_side: int, batch: int, rounds: int, fed: bool) -> dict[str, o
     runtime.start(1)
     import tensorflow as tf
 
-    from srstudy.dataset import batches
-    from srstudy.players import make_players
-    from srstudy.step import Update
+    from srstudy.train.dataset import batches
+    from srstudy.train.players import make_players
+    from srstudy.train.step import Update
 
     recipe = replace(load_study("sample").released["recommended-psnr"], crop=lr_side, batch_size=batch)
     update = Update(recipe, make_players(recipe, 4 * lr_side, 1000, None), 1000, tf.distribute.get_strategy())
@@ -157,14 +159,18 @@ def _quick_step(lr_side: int, batch: int, rounds: int, fed: bool) -> dict[str, o
 
 def ours_prepare(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
     """The prepare stage's work for `batch` augmented tiles: photographs read, cut, turned and reduced to LR."""
+    import pandas as pd
+
     from srstudy.config import load_study
-    from srstudy.manifest import scan, usable
-    from srstudy.prepare import cut_set
+    from srstudy.data.prepare import cut_set
+    from srstudy.data.scan import scan_source
     from srstudy.settings import TileSet
-    from srstudy.sources import sample_photos
 
     study = load_study("sample")
-    rows = usable(scan(sample_photos(study.root), study.root, lr_side), "train")
+    with tempfile.TemporaryDirectory() as folder:
+        facts, photos = Path(folder) / "sample.parquet", Path("data", "sample", "photos")
+        scan_source("sample", photos, "*.jpg", study.data.scan, facts, study.root)
+        rows = pd.read_parquet(facts)
     tiles = TileSet("curated", "5k", lr_side, augment=True)
     return timed(lambda: list(cut_set(rows, tiles, batch, study.data, study.seed, study.root, lr_side)), rounds)
 

@@ -12,9 +12,9 @@ def paper_players(lr_side: int, batch: int):
     """The paper's full-size recipe and its players, with an untrained VGG19."""
     from dataclasses import replace
 
-    from srstudy import losses, players
     from srstudy.config import load_study
-    from srstudy.perceptual import feature_network
+    from srstudy.networks.perceptual import feature_network
+    from srstudy.train import losses, players
 
     recipe = replace(load_study("paper").recipes["srgan"], batch_size=batch)
     without = replace(recipe, loss_weights=replace(recipe.loss_weights, content=0.0))
@@ -53,7 +53,7 @@ def keras_adam_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
     runtime.start(1)
     import keras
 
-    from srstudy import players
+    from srstudy.train import players
 
     players.FusedAdam = keras.optimizers.Adam
     return _paper_step(lr_side, batch, rounds)
@@ -73,7 +73,7 @@ def bfloat16_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
 def _paper_step(lr_side: int, batch: int, rounds: int, jit_compile: bool = False) -> dict[str, object]:
     import tensorflow as tf
 
-    from srstudy.step import Update
+    from srstudy.train.step import Update
 
     recipe, players = paper_players(lr_side, batch)
     update = Update(recipe, players, 1000, tf.distribute.get_strategy())
@@ -114,11 +114,11 @@ def tutorial_default_step(lr_side: int, batch: int, rounds: int) -> dict[str, ob
     """The same with TensorFlow as it comes: on processors without AVX-512, without oneDNN."""
     import keras
 
-    from srstudy import networks
-    from srstudy.perceptual import feature_network
+    from srstudy.networks import architectures
+    from srstudy.networks.perceptual import feature_network
 
-    networks.OutputConv = keras.layers.Conv2D  # Keras's own layers alone
-    generator, discriminator = networks.srgan_generator(), networks.discriminator(4 * lr_side)
+    architectures.OutputConv = keras.layers.Conv2D  # Keras's own layers alone
+    generator, discriminator = architectures.srgan_generator(), architectures.discriminator(4 * lr_side)
     vgg = feature_network("vgg19", ("block3_conv4",), None)
     judge = keras.Sequential([discriminator, keras.layers.Activation("sigmoid")])
     judge.compile(keras.optimizers.Adam(2e-4), "binary_crossentropy")

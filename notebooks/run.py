@@ -66,7 +66,7 @@ def run(title: str, name: str | None, parameters: dict[str, str]) -> None:
     if title not in OUTSIDE:
         note_time("@".join(filter(None, (title, name))), time.perf_counter() - started, study)
     if title == "05_report":
-        from srstudy.figures import draw_times
+        from srstudy.figures.results import draw_times
 
         draw_times(ROOT)
     if title == "03_train" and "variant" in parameters:

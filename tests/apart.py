@@ -66,12 +66,12 @@ def main() -> None:
 
     from tests.tiny import RECIPES, SETTINGS
 
+    from srstudy.data.tiles import open_tiles
     from srstudy.files import write_csv, write_json
-    from srstudy.metrics import RATES
-    from srstudy.players import build_generator
-    from srstudy.tiles import open_tiles
-    from srstudy.training import Run, train
-    from srstudy.watch import Validation
+    from srstudy.judge.metrics import RATES
+    from srstudy.train.players import build_generator
+    from srstudy.train.training import Run, train
+    from srstudy.train.watch import Validation
 
     recipe, settings = replace(RECIPES[options.recipe], **options.change), replace(SETTINGS, **options.set)
     folder = options.folder / options.name

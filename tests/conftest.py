@@ -22,8 +22,8 @@ from tests.kaggle_service import KEY, USERNAME, KaggleService, point_client_to
 from tests.tiny import save_tiles
 
 from srstudy.config import Study, load_study
-from srstudy.degrade import downscale
-from srstudy.tiles import Tiles
+from srstudy.data.tiles import Tiles
+from srstudy.degrade.bicubic import downscale
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKS = Path(os.environ.get("SRSTUDY_CHECKS") or ROOT / "data" / "checks")

@@ -11,10 +11,10 @@ from urllib.parse import unquote
 import pandas as pd
 import pytest
 
-from srstudy.cards import card
-from srstudy.claims import judge
 from srstudy.config import load_study
-from srstudy.report import by_reading, load_scores
+from srstudy.report.cards import card
+from srstudy.report.claims import judge
+from srstudy.report.scores import by_reading, load_scores
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("docs", "data", "benchmarks", "models/released")
@@ -70,7 +70,7 @@ def test_every_relative_link_leads_somewhere(path):
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
 def test_every_file_named_in_code_marks_exists(path):
-    """Such as `src/srstudy/losses.py`: a name with a known folder in front, and no placeholder in it."""
+    """Such as `src/srstudy/train/losses.py`: a name with a known folder in front, and no placeholder in it."""
     for named in re.findall(r"`((?:src|notebooks|tests|docs|benchmarks)/[\w./-]+\.\w+)`", path.read_text("utf-8")):
         assert (ROOT / named).exists() or (path.parent / named).exists(), f"{name(path)}: {named}"
 
@@ -138,7 +138,7 @@ def test_the_readme_counts_the_comparisons_as_the_report_does(root):
     "model", sorted(ROOT.glob("models/released/*/generator.keras")), ids=lambda path: path.parent.name
 )
 def test_a_released_models_card_is_what_the_records_say(model, root):
-    """Saved anew, a model has no card until it is evaluated and `python -m srstudy.cards` was run."""
+    """Saved anew, a model has no card until it is evaluated and `python -m srstudy.report.cards` was run."""
     committed(root, "models/released", "reports")
     text = model.with_name("README.md").read_text(encoding="utf-8")
     assert text == card(load_study("sample", root), model.parent.name)

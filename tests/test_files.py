@@ -136,8 +136,8 @@ from pathlib import Path
 import numpy as np
 from srstudy.errors import StudyError
 from srstudy.files import write_text
-from srstudy.images import write_png
-from srstudy.tiles import writing_tiles
+from srstudy.data.images import write_png
+from srstudy.data.tiles import writing_tiles
 
 def write_set(path):
     with writing_tiles(path, len(noise), 150) as write:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+CODE = ROOT / "src" / "srstudy"
 TEXT = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 # A stage that is run once per variant, or warm start, keeps its description under `do`.
@@ -24,34 +25,32 @@ EVERYWHERE = {
     "errors": "says what went wrong; then there is no output",
     "files": "writes whole files, whatever is in them",
     "settings": "names the values of params.yaml, which are dependencies themselves",
-    "download": "brings archives as they are; params.yaml says which",
+    "data.download": "brings archives as they are; params.yaml says which",
     "settings_camera": "names the values of params.yaml, which are dependencies themselves",
 }
-FIGURES = {"figures": "draws what was computed: a changed picture must not train for hours"}
-PICTURES = FIGURES | {
-    "figures_data": "draws what was computed",
-    "tables": "shows what was computed as HTML",
+PICTURES = {
+    "figures": "a package that draws what was computed: a changed picture must not train for hours",
+    "report.tables": "shows what was computed as HTML",
 }
 WORKERS = {"devices": "says where training runs"}
 EXCLUDED = {
-    "scan": {"degrade": "gives the scale alone", "sources": "finds the files, which params.yaml names"},
+    "scan": {"degrade.bicubic": "gives the scale alone", "data.sources": "finds the files, which params.yaml names"},
     "data": PICTURES,
-    "prepare": FIGURES | {"figures_camera": "draws what was computed", "tables": "shows what was computed as HTML"},
-    "train": FIGURES
+    "prepare": PICTURES,
+    "train": PICTURES
     | {
-        "cost": "counts what a step costs, for the notebook",
-        "records": "writes what the run has found",
-        "guards": "reads the history when the run is over",
-        "tables": "shows what the guards saw",
-        "evaluation": "judges validation photographs; a changed judge must not train for hours",
-        "metrics": "its figures are those of the validation photographs",
-        "enhance": "makes pictures of validation photographs",
-        "images": "reads photographs for warm starts; a variant's tiles come in as data/prepared",
-        "sources": "lists photographs for warm starts",
-        "degrade": "made the tiles' LR in data/prepared; here it gives the scale, which they have too",
+        "train.cost": "counts what a step costs, for the notebook",
+        "train.records": "writes what the run has found",
+        "judge.guards": "reads the history when the run is over",
+        "judge.evaluation": "judges validation photographs; a changed judge must not train for hours",
+        "judge.metrics": "its figures are those of the validation photographs",
+        "networks.enhance": "makes pictures of validation photographs",
+        "data.images": "reads photographs for warm starts; a variant's tiles come in as data/prepared",
+        "data.sources": "lists photographs for warm starts",
+        "degrade.bicubic": "made the tiles' LR in data/prepared; here it gives the scale, which they have too",
     },
-    "evaluate": FIGURES | {"tables": "shows what was computed as HTML"} | WORKERS,
-    "evaluate-given": FIGURES | {"tables": "shows what was computed as HTML"} | WORKERS,
+    "evaluate": PICTURES | WORKERS,
+    "evaluate-given": PICTURES | WORKERS,
     "report": WORKERS,  # pictures and tables are what it makes
 }
 
@@ -66,14 +65,25 @@ def imported(code: str) -> set[str]:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
-        found |= {name.split(".")[1] for name in names if name.startswith("srstudy.")}
+        found |= {module_of(name) for name in names if name.startswith("srstudy.")}
     return found
+
+
+def module_of(name: str) -> str:
+    """`srstudy.data.scan.scan_source` -> `data.scan`, `srstudy.config.load_study` -> `config`."""
+    first, *rest = name.split(".")[1:]
+    return f"{first}.{rest[0]}" if rest and (CODE / first).is_dir() else first
+
+
+def is_left_out(module: str, stage: str) -> bool:
+    """Whether a module, or its package, is no dependency of the stage."""
+    return not {module, module.split(".")[0]}.isdisjoint(EVERYWHERE | EXCLUDED[stage])
 
 
 def started(program: str) -> set[str]:
     """Modules that a module's or a notebook's code names."""
     if program.startswith("srstudy."):
-        return {program.split(".")[1]}
+        return {module_of(program)}
     notebook = json.loads((ROOT / "notebooks" / f"{program}.ipynb").read_text(encoding="utf-8"))
     return imported("\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"))
 
@@ -86,8 +96,8 @@ def met(stage: str) -> set[str]:
     while waiting:
         name = waiting.pop()
         found.add(name)
-        if name not in EVERYWHERE and name not in EXCLUDED[stage]:
-            waiting |= imported((ROOT / "src" / "srstudy" / f"{name}.py").read_text(encoding="utf-8")) - found
+        if not is_left_out(name, stage):
+            waiting |= imported((CODE / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")) - found
     return found
 
 
@@ -106,14 +116,14 @@ def names(outs: list) -> list[str]:
 
 
 def test_imports_are_found_however_they_are_written():
-    code = "import os, srstudy.a\nfrom srstudy import b, c\nfrom srstudy.d import e\ndef f():\n    import srstudy.g"
-    assert imported(code) == {"a", "b", "c", "d", "g"}
+    code = "import os, srstudy.a\nfrom srstudy import b\nfrom srstudy.data import c\ndef f(): import srstudy.data.d"
+    assert imported(code) == {"a", "b", "data.c", "data.d"}
 
 
 @pytest.mark.parametrize("stage", STUDY)
 def test_a_stage_depends_on_the_modules_that_decide_its_outputs_and_on_no_others(stage):
     listed = [dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")]
-    wanted = met(stage) - EVERYWHERE.keys() - EXCLUDED[stage].keys()
+    wanted = [name.replace(".", "/") for name in met(stage) if not is_left_out(name, stage)]
     assert listed == [f"src/srstudy/{name}.py" for name in sorted(wanted)]
 
 
@@ -124,9 +134,20 @@ def test_a_stage_depends_on_its_notebook_and_what_runs_it(stage):
 
 
 def test_no_exclusion_outlives_its_import():
-    modules = [path.read_text(encoding="utf-8") for path in (ROOT / "src" / "srstudy").glob("*.py")]
+    modules = [path.read_text(encoding="utf-8") for path in CODE.rglob("*.py")]
     assert set().union(*map(imported, modules)) >= EVERYWHERE.keys()
-    assert {stage: EXCLUDED[stage].keys() - met(stage) for stage in STUDY} == {stage: set() for stage in STUDY}
+    reached = {stage: met(stage) | {name.split(".")[0] for name in met(stage)} for stage in STUDY}
+    assert {stage: EXCLUDED[stage].keys() - reached[stage] for stage in STUDY} == {stage: set() for stage in STUDY}
+
+
+def test_a_package_imports_from_those_before_it_alone():
+    order = ["degrade", "data", "networks", "judge", "figures", "train", "report"]
+    assert {path.name for path in CODE.iterdir() if path.is_dir() and path.name != "__pycache__"} == set(order)
+    for path in CODE.rglob("*.py"):
+        package = path.parent.name if path.parent != CODE else None
+        met_packages = {name.split(".")[0] for name in imported(path.read_text(encoding="utf-8"))} & set(order)
+        allowed = set(order[: order.index(package) + 1]) if package else set()
+        assert met_packages <= allowed, path
 
 
 @pytest.mark.parametrize("profile", PARAMS["profiles"])

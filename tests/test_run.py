@@ -20,7 +20,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from srstudy.errors import StudyError
-from srstudy.figures import draw_times
+from srstudy.figures.results import draw_times
 from srstudy.files import COMPLETE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -227,7 +227,7 @@ def project(tmp_path_factory) -> Path:
         new_code_cell("import pandas as pd\npd.DataFrame({'a': [name]})"),
         new_markdown_cell("## Losses"),
         new_code_cell(
-            "from srstudy.figures import curves\n"
+            "from srstudy.figures.training import curves\n"
             "losses = pd.DataFrame({'step': [1, 2], 'content': [2.0, 1.0]})\n"
             "display(curves(losses, 'losses of \"plain\" <1>'))\n"
             "curves(losses, 'losses of the other')"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from srstudy.data.tiles import Tiles, writing_tiles
 from srstudy.settings import Content, Discriminator, Generator, Guards, LossWeights, Recipe, Training
-from srstudy.tiles import Tiles, writing_tiles
 
 RECIPES = {
     "srgan": Recipe(

@@ -1,5 +1,5 @@
 """Shared code of the study *Resolution Enhancement of Low-Quality Images*: SRGAN x4 and its rivals.
 
-The modules stand in the order in which data flows through them:
-config -> sources -> manifest -> degrade -> dataset -> networks -> losses -> training -> metrics -> report.
+A package imports from those before it alone: `degrade` -> `data` -> `networks` -> `judge` -> `figures` -> `train` ->
+`report`. The modules beside this file are for all of them.
 """

@@ -45,7 +45,7 @@ def test_nothing_runs_twice(finished):
 def test_the_summary_has_every_run_and_draws_the_times_as_they_are(finished):
     times = finished / "reports" / "timings.csv"
     times.write_text("profile,stage,seconds\nsmoke,01_data,7200.0\n", encoding="utf-8")
-    printed = run(finished, sys.executable, "-m", "srstudy.summary").stdout
+    printed = run(finished, sys.executable, "-m", "srstudy.report.summary").stdout
     params = yaml.safe_load((finished / "params.yaml").read_text(encoding="utf-8"))
     assert all(f"\n{name} " in printed for name in ("bicubic", *params["variants"]))
     assert "120.0 minutes in all" in (finished / "reports" / "timings.svg").read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Generators, discriminator, the networks that losses and distances look through, and how a generator is applied."""

@@ -1,0 +1,140 @@
+"""`python -m srstudy.report.cards` writes a card beside each released model; every figure on it comes from a record."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from srstudy.config import Study, load_study
+from srstudy.data.sources import sample_photos
+from srstudy.errors import StudyError
+from srstudy.files import write_text
+from srstudy.judge.metrics import BICUBIC, MEASURES
+from srstudy.networks.architectures import load_model
+from srstudy.train.records import seconds_trained
+
+SHOWN = ("psnr_y", "ssim_y", "perceptual")
+LIMITS = """\
+- **Super-resolution invents detail.** A face, a letter or a number plate in its output may look right and be wrong: it
+  is no evidence of anything.
+- It enlarges four times, no more and no less.
+- {seen}
+- It has seen few photographs, so what is rare among them (text, crowds, night) it does worse."""
+
+SEEN = {  # by whether its LR was bicubic
+    True: """It knows LR images that are clean photographs reduced by bicubic interpolation. Noise, blur and compression
+  of a real camera were not among them, and are enlarged with the rest.""",
+    False: """It knows LR images as a simulated street camera makes them, tuned to one clip in daylight. Clean images it
+  enlarges worse than a generator trained on those.""",
+}
+
+LICENCE = """\
+The weights come with the project and under its [licence](../../../LICENSE). The photographs that they were trained on
+keep their own, and are named with their authors in [SOURCES.csv](../../../data/sample/SOURCES.csv)."""
+
+
+def write_card(study: Study, name: str) -> Path:
+    """Write `models/released/NAME/README.md`; returns its path. Raises as `card` does."""
+    path = study.model_folder(name) / "README.md"
+    write_text(path, card(study, name))
+    return path
+
+
+def card(study: Study, name: str) -> str:
+    """A released model's card, from what training and evaluation have recorded.
+
+    Saving a model removes its card, whose figures were another's: the order is train, evaluate, card. Raises StudyError
+    if a record is missing.
+    """
+    model = _existing(study.model_folder(name) / "generator.keras", study, name)
+    sections = {
+        f"# {name}": f"A generator of the study: an image of any size in, one four times as large out. It is "
+        f"`{model.name}`, {model.stat().st_size / 1e6:.2f} MB, {load_model(model).count_params():,} parameters.",
+        "## Data": _data(study),
+        "## Training": _training(study, name),
+        "## Figures": _figures(study, name),
+        "## Limits": LIMITS.format(seen=SEEN[study.camera(study.released[name]) is None]),
+        "## Licence": LICENCE,
+    }
+    return "\n\n".join(f"{heading}\n\n{text}" for heading, text in sections.items()) + "\n"
+
+
+def _data(study: Study) -> str:
+    licences = Counter(photo.licence for photo in sample_photos(study.root) if photo.split == "train")
+    listed = ", ".join(f"{count} under {licence}" for licence, count in licences.most_common())
+    where = "[data/sample](../../../data/sample)"
+    return f"The {licences.total()} training photographs of {where}, and nothing else: {listed}."
+
+
+def _training(study: Study, name: str) -> str:
+    recipe, reports = study.recipe(name), study.root / "reports"
+    run = json.loads(_existing(reports / "runs" / f"{name}.json", study, name).read_text(encoding="utf-8"))
+    rates = pd.read_csv(_existing(reports / "rates" / f"{name}.csv", study, name))
+    history = pd.read_csv(_existing(reports / "history" / f"{name}.csv", study, name))
+    begun = f", from the weights of `{recipe.warm_start}`, whose training comes on top" if recipe.warm_start else ""
+    psnr = history.psnr_y.dropna().iloc[-1]
+    return (
+        f"{run['step']:,} of {run['steps']:,} steps in {seconds_trained(rates, recipe.batch_size) / 60:.0f} minutes"
+        f"{begun}; {rates.images_per_second.median():.0f} images a second (median), "
+        f"{run['step'] * recipe.batch_size:,} in all. On validation photographs it ended at {psnr:.2f} dB (PSNR-Y). "
+        f"The recipe, `{name}` in [params.yaml](../../../params.yaml):\n\n"
+        f"```yaml\n{yaml.safe_dump(_given(asdict(recipe)), sort_keys=False)}```"
+    )
+
+
+def _given(section: dict) -> dict:
+    """A recipe without what it does not use."""
+    given = {key: _given(value) if isinstance(value, dict) else value for key, value in section.items()}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _figures(study: Study, name: str) -> str:
+    """Means over the study's test photographs, LR by the camera too, and over every other set that it was judged on."""
+    own = _existing(study.root / "reports" / "scores" / f"{name}.csv", study, name)
+    others = sorted((study.root / "reports" / "test_sets").glob(f"*/scores/{name}.csv"))
+    sets = {f"test photographs ({study.profile_name} profile)": own, **{path.parts[-3]: path for path in others}}
+    camera = study.root / "reports" / "footage" / "cctv.csv"  # 07_cctv has judged some there
+    if camera.is_file() and name in set(pd.read_csv(camera).method):
+        sets["the same, LR by `cctv`"] = camera
+    heads = ["test set", "images", "", *(MEASURES[measure][0] for measure in SHOWN)]
+    lines = [heads, ["---"] * len(heads)]
+    for label, path in sets.items():
+        scores = pd.read_csv(path)
+        means = scores.groupby("method")[list(SHOWN)].mean()
+        for method in (BICUBIC, name):
+            row = means.loc[method]
+            figures = [f"{row.psnr_y:.2f}", f"{row.ssim_y:.4f}", f"{row.perceptual:.4f}"]
+            lines.append([label, str(scores.photo.nunique()), method, *figures])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _existing(path: Path, study: Study, name: str) -> Path:
+    if path.is_file():
+        return path
+    stage = f"04_evaluate --name {name}" if path.parent.name == "scores" else f"03_train --name released-{name}"
+    raise StudyError(
+        f"{path.relative_to(study.root).as_posix()}: missing, and the card needs it; run "
+        f"`python notebooks/run.py {stage} -p variant {name}`."
+    )
+
+
+def main() -> int:
+    """Write the cards of all released models; return the exit code."""
+    try:
+        study = load_study()
+        for name in study.released:
+            print(write_card(study, name))
+    except StudyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Figures as tables, and how a table looks in a notebook and on its page."""
+
+from __future__ import annotations
+
+import pandas as pd
+from IPython.display import HTML
+
+from srstudy.judge.metrics import MEASURES
+from srstudy.statistics import Estimate, estimate
+
+
+def show(table: pd.DataFrame, caption: str = "") -> HTML:
+    """The whole table under its caption, no cell cut short; the index only where it has a name."""
+    if not len(table):
+        return HTML("<p>(nothing)</p>")
+    with pd.option_context("display.max_colwidth", None):
+        html = table.to_html(index=table.index.name is not None, border=0, justify="left", max_rows=None)
+    return HTML(f"<p><b>{caption}</b></p>\n{html}" if caption else html)
+
+
+def results(scores: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Mean and 95% interval over photos for every method and measure: columns run, measure, value, low, high."""
+    rows = []
+    for method, group in scores.groupby("method", sort=False):
+        for measure in MEASURES:
+            found = estimate(group[measure].to_numpy(), seed)
+            rows.append({"run": method, "measure": measure, "value": found.value, "low": found.low, "high": found.high})
+    return pd.DataFrame(rows)
+
+
+def results_table(table: pd.DataFrame) -> pd.DataFrame:
+    """`results` for reading: a row per run, a column per measure, "mean [low, high]" in each cell."""
+    cells = {
+        (row.run, MEASURES[row.measure][0]): f"{Estimate(row.value, row.low, row.high):{_digits(row.measure)}}"
+        for row in table.itertuples()
+    }
+    return pd.Series(cells).unstack(sort=False).rename_axis("run")
+
+
+def _digits(measure: str) -> str:
+    return ".3f" if measure in ("ssim_y", "ssim_rgb", "perceptual", "sharpness") else ".2f"
+
+
+def effects_table(table: pd.DataFrame) -> pd.DataFrame:
+    """`effects` for reading: a row per measure, a column per factor, "difference [low, high]" in each cell."""
+    cells = {
+        (MEASURES[row.measure][0], row.factor): f"{Estimate(row.value, row.low, row.high):+{_digits(row.measure)}}"
+        for row in table.itertuples()
+    }
+    return pd.Series(cells).unstack(sort=False).rename_axis("measure")

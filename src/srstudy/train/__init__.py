@@ -1,0 +1,1 @@
+"""Training a generator by a recipe, what it leaves behind, and what it costs."""

@@ -1,0 +1,70 @@
+"""What a run leaves to be read besides its model: history, rates, and whether it reached its end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+import pandas as pd
+from dvclive import Live
+from scmrepo.exceptions import SCMError
+
+from srstudy import runtime
+from srstudy.config import Study
+from srstudy.figures.common import save_figure
+from srstudy.figures.training import rate_curves
+from srstudy.files import write_csv, write_json
+from srstudy.judge.metrics import RATES
+from srstudy.train.training import Trained
+
+
+def write_records(study: Study, name: str, trained: Trained, flops: float) -> None:
+    """Write `reports/history/NAME.csv`, `reports/runs/NAME.json`, and `reports/rates/NAME.csv` with its picture.
+
+    `flops` are a step's. Rates differ between equal runs, so they have files of their own; `gflops` are 10^9 operations
+    per second.
+    """
+    if not runtime.is_chief():
+        return
+    history, reports, batch_size = pd.DataFrame(trained.history), study.root / "reports", study.recipe(name).batch_size
+    rates = history[["step", *RATES]].assign(gflops=history.images_per_second * flops / batch_size / 1e9)
+    write_csv(reports / "history" / f"{name}.csv", history.drop(columns=list(RATES)))
+    write_csv(reports / "rates" / f"{name}.csv", rates.round(3))
+    gflop, seconds = flops / 1e9, seconds_trained(rates, batch_size)
+    mean = rates.step.iloc[-1] * gflop / seconds
+    title = f"{name}: {gflop:.3g} GFLOP a step, {mean:.3g} a second on average; {seconds / 60:.1f} minutes of steps"
+    save_figure(rate_curves(rates, f"{title} ({study.profile_name} profile)"), reports / "rates" / f"{name}.svg")
+    summary = {"complete": trained.complete, "step": trained.step, "steps": trained.steps}
+    if trained.not_finite:
+        summary["not_finite"] = trained.not_finite
+    write_json(reports / "runs" / f"{name}.json", summary)
+
+
+def seconds_trained(rates: pd.DataFrame, batch_size: int) -> float:
+    """How long a run's steps took, whatever interrupted it; `rates` as in `reports/rates`. Validations don't count."""
+    images = batch_size * rates.step.diff().fillna(rates.step)
+    return float((images / rates.images_per_second).sum())
+
+
+def live_log(study: Study, name: str) -> Callable[[dict[str, float]], None]:
+    """A function that puts a row of history into DVCLive's folder `models/live/NAME`, which is emptied first.
+
+    Of several workers the first alone writes, and none where git has no commit yet, without which DVCLive can't do.
+    """
+    if not runtime.is_chief():
+        return lambda row: None
+    folder = study.root / "models" / "live" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        live = Live(folder, report=None, save_dvc_exp=False, dvcyaml=None)
+    except SCMError:
+        return lambda row: None
+
+    def log(row: dict[str, float]) -> None:
+        live.step = int(row["step"])
+        for key, value in row.items():
+            if key != "step":
+                live.log_metric(key, value)
+        live.make_summary()
+
+    return log
