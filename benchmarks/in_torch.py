@@ -22,7 +22,7 @@ class Block(nn.Module):
 
 
 class Generator(nn.Module):
-    """`networks.srgan_generator`."""
+    """`architectures.srgan_generator`."""
 
     def __init__(self, filters: int = 64, blocks: int = 16):
         super().__init__()
@@ -41,7 +41,7 @@ class Generator(nn.Module):
 
 
 def discriminator(side: int, filters: int = 64, dense: int = 1024) -> nn.Module:
-    """`networks.discriminator`."""
+    """`architectures.discriminator`."""
     layers, channels = [], 3
     for block in range(8):
         width = filters * 2 ** (block // 2)
