@@ -44,6 +44,15 @@ def test_scores_of_all_runs_are_read_with_bicubic_once_and_what_they_begin_with_
     assert scores.psnr_y[(scores.method == "recommended") & (scores.photo == "bridge")].item() == 10
 
 
+def test_released_models_come_last_as_far_as_they_have_been_judged(evaluated):
+    for name in ("recommended-gan", "recommended-psnr"):
+        table = pd.concat([scores_of("bicubic", 100), scores_of(name, 60)])
+        write_csv(evaluated.root / "reports" / "scores" / f"{name}.csv", table)
+    assert list(dict.fromkeys(load_scores(evaluated).method))[-3:] == [
+        "recommended", "recommended-psnr", "recommended-gan",
+    ]  # fmt: skip
+
+
 def test_a_run_not_evaluated_yet_is_named_with_the_way_out(evaluated):
     (evaluated.root / "reports" / "scores" / "5k-64-plain.csv").unlink()
     with pytest.raises(StudyError, match=r"5k-64-plain\.csv: not evaluated yet; run `dvc repro evaluate@5k-64-plain`"):

@@ -23,14 +23,17 @@ PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-image", "hed-tenso
 
 
 def load_scores(study: Study) -> pd.DataFrame:
-    """Scores of every run on every test photo: columns photo, method and the measures; bicubic and warm starts first.
+    """Scores of every run on every test photo: columns photo, method and the measures; bicubic and warm starts first,
+    released models, as far as there are any, last.
 
     Raises StudyError when a run is not evaluated yet, or was evaluated on other photographs than the rest.
     """
     tables = []
-    for name in (*study.warm_starts, *study.variants):
+    for name in (*study.warm_starts, *study.variants, *study.released):
         path = study.root / "reports" / "scores" / f"{name}.csv"
         if not path.is_file():
+            if name in study.released:
+                continue
             stage = "evaluate" if name in study.variants else "evaluate-given"
             raise StudyError(f"reports/scores/{name}.csv: not evaluated yet; run `dvc repro {stage}@{name}`.")
         tables.append(pd.read_csv(path))
