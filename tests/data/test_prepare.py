@@ -201,12 +201,14 @@ def test_every_set_is_prepared_as_it_is_cut(small_study, anywhere):
     table = prepare_sets(small_study, {"all": anywhere}).set_index("set")
     folder = small_study.root / "data" / "prepared"
     assert sorted(path.name for path in folder.parent.rglob("*")) == sorted(
-        ["prepared", "selections.csv", "plain", "augmented", *2 * ["hr.npy", "lr.npy"]]
+        ["prepared", "selections.csv", "tiles.csv", "plain", "augmented", *2 * ["hr.npy", "lr.npy"]]
     )
+    listed = pd.read_csv(folder / "tiles.csv")
     for name, count in (("plain", 4), ("augmented", 7)):
         tiles, ids = cut(anywhere, small_study.sets[name], count, small_study.data, small_study.seed, Path(), 16)
         assert np.array_equal(np.load(folder / name / "hr.npy"), tiles.hr)
         assert np.array_equal(np.load(folder / name / "lr.npy"), tiles.lr)
+        assert listed[listed.set == name][["tile", "id"]].to_numpy().tolist() == [list(row) for row in enumerate(ids)]
         lab = rgb2lab(tiles.lr).mean(axis=(0, 1, 2))
         assert tuple(table.loc[name, ["tiles", "photographs", "LR px", "HR px"]]) == (count, len(set(ids)), 16, 64)
         assert (table["mean a*"][name], table["mean b*"][name]) == (f"{lab[1]:.1f}", f"{lab[2]:.1f}")
@@ -265,7 +267,7 @@ def test_a_killed_preparation_leaves_nothing_half_written_and_can_be_run_again(s
         prepare_sets(replace(small_study, root=place), {"all": anywhere})
         kept.append({path.relative_to(place): path.read_bytes() for path in place.rglob("*.*")})
     assert kept[0] == kept[1]
-    assert len(kept[0]) == 5
+    assert len(kept[0]) == 6
 
 
 def test_augmentation_within_zero_limits_changes_no_pixel(photo):

@@ -41,26 +41,29 @@ class Cut:
 
 
 def prepare_sets(study: Study, selections: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Cut every set of the study into `data/prepared`, all or none, beside `selections.csv`: the ids of each selection.
+    """Cut every set of the study into `data/prepared`, all or none, beside `selections.csv`, the ids of each selection,
+    and `tiles.csv`, the id of the photograph that each tile of a set is of.
 
     Returns a row for each set: how many tiles, of how many photographs, their sides, the mean colour of the LR tiles.
     Raises StudyError as `cut_set` does, or when the disk is full.
     """
-    summary = []
+    summary, tiles = [], []
     with replacing(study.root / "data" / "prepared") as folder:
         write_csv(folder / "selections.csv", selection_ids(selections))
         for name, tile_set in study.sets.items():
             rows, count = selections[tile_set.selection], study.images(name)
-            photographs, colours = set(), []
+            ids, colours = [], []
             with writing_tiles(folder / name, count, tile_set.lr_size) as write:
                 for cut in cut_set(rows, tile_set, count, study.data, study.seed, study.root, study.largest_lr_size):
                     write(cut.hr, cut.lr)
-                    photographs.add(cut.id)
+                    ids.append(cut.id)
                     colours.append(rgb2lab(cut.lr).mean(axis=(0, 1)))
             _, a, b = np.mean(colours, axis=0)
             sides = {"LR px": tile_set.lr_size, "HR px": SCALE * tile_set.lr_size}
             colour = {"mean a*": f"{a:.1f}", "mean b*": f"{b:.1f}"}
-            summary.append({"set": name, "tiles": count, "photographs": len(photographs), **sides, **colour})
+            summary.append({"set": name, "tiles": count, "photographs": len(set(ids)), **sides, **colour})
+            tiles.append(pd.DataFrame({"set": name, "tile": range(count), "id": ids}))
+        write_csv(folder / "tiles.csv", pd.concat(tiles))
     return pd.DataFrame(summary)
 
 
