@@ -11,22 +11,83 @@ from srstudy.figures import common, data, results, training
 POINTS = pd.DataFrame({"source": ["x", "x", "y"], "mean_a": [0.0, 1.0, 4.0], "mean_b": [1.0, -1.0, 3.0]})
 TILES = np.random.default_rng(0).integers(0, 256, (2, 24, 24, 3), np.uint8)
 BARS = pd.DataFrame({"measure": "psnr_y", "value": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 2.5]})
+ARMS = pd.DataFrame({"arm": ["as it is, seed 1", "as it is, seed 2", "a", "b", "c", "far"]}).assign(
+    psnr_y=[27.5, 27.6, 27.4, 27.7, 27.5, 20]
+)
 DRAWN = {
     "photo_grid": lambda title: common.photo_grid({"a": TILES[0], "b": TILES[1]}, title),
-    "tile_pairs": lambda title: data.tile_pairs(TILES, TILES[:, ::4, ::4], title),
+    "tile_pairs": lambda title: data.tile_pairs(TILES, TILES[:, ::4, ::4], ["a", "b"], title),
     "colour_scatter": lambda title: data.colour_scatter({"a": POINTS}, title),
     "selection_panels": lambda title: data.selection_panels({"a": POINTS}, {"a": "A"}, title),
     "curves": lambda title: training.curves([{"step": 1, "content": 2.0}, {"step": 2, "content": 1.0}], title),
     "comparison": lambda title: common.comparison(TILES[0], TILES[0, ::4, ::4], {"SR": TILES[1]}, {}, title),
     "interval_bars": lambda title: results.interval_bars(BARS.assign(run=["a", "b"]), ["psnr_y"], "a", title),
     "effect_bars": lambda title: results.effect_bars(BARS.assign(factor=["a", "b"]), ["psnr_y"], title),
+    "arm_dots": lambda title: results.arm_dots(ARMS, ["psnr_y"], title),
     "timing_bars": lambda title: results.timing_bars(pd.DataFrame({"stage": list("abcd"), "seconds": 1.0}), title),
 }
 
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_figure_goes_by_its_title(name):
-    assert repr(DRAWN[name]("all runs;\ndashed: bicubic")) == "Figure: all runs; dashed: bicubic"
+    assert repr(DRAWN[name]("all runs;\ndashed: bicubic")).startswith("Figure: all runs; dashed: bicubic")
+
+
+def test_a_figure_tells_what_is_seen_in_it():
+    assert repr(DRAWN["comparison"]("a photograph")) == (
+        "Figure: a photograph. Side by side LR, SR, HR; below each, enlarged, a square of 9 px around the place "
+        f"{place(common._most_lost(TILES[0]))}"
+    )
+    arms = "PSNR-Y (dB): as it is 27.5 to 27.6, lowest far 20, highest b 27.7"
+    assert repr(DRAWN["arm_dots"]("arms")) == f"Figure: arms. {arms}"
+    bars = "The dashed line is a. PSNR-Y (dB): lowest a 1, highest b 2"
+    assert repr(DRAWN["interval_bars"]("runs")) == f"Figure: runs. {bars}"
+    assert repr(DRAWN["tile_pairs"]("tiles")) == "Figure: tiles. LR above HR, a tile each of a, b"
+    assert repr(DRAWN["colour_scatter"]("colours")).endswith("each mean: a a* +2, b* +1")
+
+
+def place(square: tuple[int, int, int]) -> str:
+    """Where the middle of a square in a tile of 24 px is."""
+    top, left, side = square
+    return f"{100 * (left + side / 2) / 24:.0f}% from the left, {100 * (top + side / 2) / 24:.0f}% down"
+
+
+def test_the_zoom_goes_where_reduction_loses_most():
+    hr = np.full((100, 140, 3), 120, np.uint8)
+    hr[:, :40] = 255  # a strong edge, of which little is lost
+    hr[50:80, 90:120] = np.random.default_rng(0).integers(80, 160, (30, 30, 1), np.uint8)
+    top, left, side = common._most_lost(hr)
+    assert side == 40
+    assert 40 <= top <= 50
+    assert 80 <= left <= 90
+
+
+@pytest.mark.parametrize(("count", "places"), [(0, []), (1, [0]), (3, [0, 1, 2]), (17, [0, 5, 11, 16])])
+def test_a_part_is_spread_evenly_from_the_first_to_the_last(count, places):
+    assert common.spread(list(range(count)), 4) == places
+    assert list(common.spread(pd.DataFrame({"a": range(count)}), 4).a) == places
+
+
+def test_an_arm_far_off_is_an_arrow_with_its_value_and_does_not_squeeze_the_others():
+    (panel,) = DRAWN["arm_dots"]("arms").axes
+    low, high = panel.get_xlim()
+    assert 27.3 < low < 27.4 < 27.7 < high < 27.8
+    assert [text.get_text() for text in panel.texts] == ["20"]
+    assert [line.get_marker() for line in panel.lines] == ["o", "<"]
+
+
+def test_arms_that_are_all_near_have_no_arrow():
+    (panel,) = results.arm_dots(ARMS[:-1], ["psnr_y"], "arms").axes
+    assert not panel.texts
+
+
+def test_the_legend_of_a_scatter_covers_no_point():
+    figure = data.colour_scatter({name: POINTS for name in "abcdefg"}, "by source")
+    figure.draw_without_rendering()
+    (panel,) = figure.axes
+    legend = panel.get_legend().get_window_extent()
+    assert legend.x0 > panel.get_window_extent().x1
+    assert legend.x1 <= figure.bbox.x1
 
 
 @pytest.mark.parametrize("name", DRAWN)

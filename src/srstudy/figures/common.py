@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from scipy.ndimage import uniform_filter
 
-from srstudy.degrade.bicubic import SCALE
+from srstudy.degrade.bicubic import SCALE, downscale, upscale
 from srstudy.files import replacing
 
 HIGHLIGHT = "#d55e00"  # Okabe and Ito's vermilion and blue: distinct for colour-blind readers
@@ -20,13 +22,21 @@ PLAIN = "#0072b2"
 
 
 class StudyFigure(Figure):
-    """A figure that goes by its title, which a notebook then gives to a reader who can't see the picture."""
+    """A figure that goes by its title and what is seen in it, for a notebook's reader who can't see the picture."""
+
+    seen = ""
 
     def __repr__(self) -> str:
-        return f"Figure: {' '.join(self.get_suptitle().split())}"
+        return ". ".join(filter(None, (f"Figure: {' '.join(self.get_suptitle().split())}", self.seen)))
 
 
 subplots = partial(plt.subplots, FigureClass=StudyFigure)
+
+
+def spread(items: pd.DataFrame | Sequence, most: int) -> pd.DataFrame | list:
+    """At most `most` rows of a table or items of a sequence, spread evenly, the first and the last among them."""
+    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
+    return items.iloc[places] if isinstance(items, pd.DataFrame) else [items[place] for place in places]
 
 
 def photo_grid(images: Mapping[str, np.ndarray], title: str, columns: int = 8) -> Figure:
@@ -51,12 +61,13 @@ def comparison(
     """
     nearest = np.kron(lr, np.ones((SCALE, SCALE, 1), lr.dtype))
     columns = {"LR": nearest, **enlarged, "HR": hr}
-    top, left, side = _liveliest(hr)
+    top, left, side = _most_lost(hr)
     figure, axes = subplots(2, len(columns), figsize=(2.15 * len(columns), 5.2), squeeze=False)
     for column, (name, image) in enumerate(columns.items()):
         whole, zoom = axes[:, column]
         whole.imshow(image)
-        whole.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor=HIGHLIGHT, linewidth=1.5))
+        for colour, width in (("white", 3.5), (HIGHLIGHT, 1.5)):  # seen on whatever it lies
+            whole.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor=colour, linewidth=width))
         heading = f"{name} {lr.shape[1]}×{lr.shape[0]}" if name == "LR" else name
         whole.set_title(textwrap.fill(heading, 20, break_on_hyphens=False), fontsize=11)
         zoom.imshow(image[top : top + side, left : left + side], interpolation="nearest")
@@ -64,15 +75,22 @@ def comparison(
         for axis in (whole, zoom):
             axis.set_xticks([])
             axis.set_yticks([])
-    return titled(figure, title)
+    across, down = (100 * (start + side / 2) / length for start, length in ((left, hr.shape[1]), (top, hr.shape[0])))
+    middle = f"{across:.0f}% from the left, {down:.0f}% down"
+    seen = f"Side by side {', '.join(columns)}; below each, enlarged, a square of {side} px around the place {middle}"
+    return titled(figure, title, seen)
 
 
-def _liveliest(hr: np.ndarray) -> tuple[int, int, int]:
-    """Top, left and side of the square with most contrast: where methods differ most."""
-    side = min(hr.shape[:2]) // 3
-    grey = hr.mean(axis=2)
-    places = [(y, x) for y in range(0, hr.shape[0] - side, side // 2) for x in range(0, hr.shape[1] - side, side // 2)]
-    return (*max(places, key=lambda p: grey[p[0] : p[0] + side, p[1] : p[1] + side].std()), side)
+def _most_lost(hr: np.ndarray) -> tuple[int, int, int]:
+    """Top, left and side of the square in which bicubic reduction loses most: where there is most to bring back.
+
+    Contrast alone would choose edges between light and dark, of which nothing is lost.
+    """
+    side = 2 * min(hr.shape[:2]) // 5
+    lost = np.abs(hr.astype(float) - upscale(downscale(hr))).mean(axis=2)
+    means = uniform_filter(lost, side)[side // 2 :, side // 2 :][: lost.shape[0] - side + 1, : lost.shape[1] - side + 1]
+    top, left = np.unravel_index(means.argmax(), means.shape)
+    return int(top), int(left), side
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
@@ -86,9 +104,10 @@ def save_figure(figure: Figure, path: str | Path) -> None:
             figure.savefig(temporary, dpi=110, metadata=metadata)
 
 
-def titled(figure: Figure, title: str) -> Figure:
-    """The figure under its title, and out of pyplot's hands."""
+def titled(figure: Figure, title: str, seen: str = "") -> Figure:
+    """The figure under its title, and out of pyplot's hands; `seen` says in words what the picture shows."""
     figure.suptitle(title, fontsize=10)
+    figure.seen = seen
     figure.tight_layout()
     plt.close(figure)  # the notebook shows what it is given; pyplot must not show it again
     return figure

@@ -16,7 +16,7 @@ from srstudy.statistics import mean_colour
 
 MARKERS = "o^sDvP*"  # 7 of them go with 10 colours: no pair comes twice among 70 groups
 
-FACTS = {  # what the figures call them, and whether their axis is logarithmic
+FACTS = {  # what the figures call them, and whether their axis is logarithmic (from 1 on: a flat photograph has 0)
     "side": ("shorter side (px)", False),
     "sharpness": ("sharpness (Laplacian variance)", True),
     "noise": ("noise (8-bit levels)", False),
@@ -33,7 +33,8 @@ FACTS = {  # what the figures call them, and whether their axis is logarithmic
 def fact_boxes(manifest: pd.DataFrame, names: Sequence[str], title: str, columns: int = 4) -> Figure:
     """One panel per fact, one box per source: quartiles, whiskers to 1.5 of their distance, dots beyond.
 
-    `manifest` needs the column source, and those that `names` of FACTS names; `side` is made of width and height.
+    A fact that is the same for all photographs is written, not drawn. `manifest` needs the column source, and those
+    that `names` of FACTS names; `side` is made of width and height.
     """
     facts = manifest.assign(side=manifest[["width", "height"]].min(axis=1))
     sources = sorted(facts.source.unique())
@@ -43,18 +44,38 @@ def fact_boxes(manifest: pd.DataFrame, names: Sequence[str], title: str, columns
     for axis in axes.flat[len(names) :]:
         axis.axis("off")
     for axis, name in zip(axes.flat, names):
+        axis.set_xlabel(FACTS[name][0], fontsize=8)
+        axis.tick_params(labelsize=7.5)
+        if facts[name].nunique() < 2:
+            axis.set_xticks([])
+            axis.text(0.5, 0.5, _all_alike(facts[name]), transform=axis.transAxes, ha="center", fontsize=9)
+            continue
         values = [facts[name][facts.source == source].dropna() for source in sources]
         axis.boxplot(
             values, orientation="horizontal", widths=0.6, medianprops={"color": HIGHLIGHT}, boxprops={"color": PLAIN},
             whiskerprops={"color": PLAIN}, capprops={"color": PLAIN},
             flierprops={"marker": ".", "markersize": 3, "markeredgecolor": PLAIN},
         )  # fmt: skip
-        axis.set_yticks(range(1, len(sources) + 1), sources)
-        axis.set_xlabel(FACTS[name][0], fontsize=8)
-        axis.set_xscale("log" if FACTS[name][1] else "linear")
-        axis.tick_params(labelsize=7.5)
-    axes[0, 0].invert_yaxis()  # that of all panels
-    return titled(figure, title)
+        if FACTS[name][1]:
+            axis.set_xscale("symlog", linthresh=1)
+    axes[0, 0].set_yticks(range(1, len(sources) + 1), sources)  # those of all panels
+    axes[0, 0].set_ylim(len(sources) + 0.6, 0.4)
+    return titled(figure, title, f"A row of boxes for each of {', '.join(sources)}. Medians: {_medians(facts, names)}")
+
+
+def _all_alike(values: pd.Series) -> str:
+    return f"{values.dropna().iloc[0]:g} for all that have one" if values.notna().any() else "none has one"
+
+
+def _medians(facts: pd.DataFrame, names: Sequence[str]) -> str:
+    """Of every fact, the sources with the lowest and the highest median."""
+    texts = []
+    for name in names:
+        medians = facts.groupby("source")[name].median().dropna()
+        ends = [f"{medians[end]:.4g} ({end})" for end in (medians.idxmin(), medians.idxmax())] if len(medians) else []
+        text = _all_alike(facts[name]) if facts[name].nunique() < 2 else " to ".join(ends)
+        texts.append(f"{FACTS[name][0]} {text}")
+    return "; ".join(texts)
 
 
 def pair_grid(pairs: Mapping[str, Sequence[np.ndarray]], title: str, columns: int = 6) -> Figure:
@@ -65,20 +86,21 @@ def pair_grid(pairs: Mapping[str, Sequence[np.ndarray]], title: str, columns: in
         axis.axis("off")
     for axis, (caption, images) in zip(axes.flat, pairs.items()):
         boxes = [ImageOps.pad(Image.fromarray(image), (180, 140), color="white") for image in images]
-        axis.imshow(np.vstack(boxes))
+        axis.imshow(np.vstack([boxes[0], np.full((12, 180, 3), 255, np.uint8), boxes[1]]))
         axis.set_title(textwrap.fill(caption, 32), fontsize=6)
-    return titled(figure, title)
+    return titled(figure, title, f"Pairs, one above the other: {'; '.join(pairs)}" if pairs else "")
 
 
-def tile_pairs(hr: Sequence[np.ndarray], lr: Sequence[np.ndarray], title: str) -> Figure:
-    """LR above HR for a handful of tiles, both drawn at the same size."""
-    figure, axes = subplots(2, len(hr), figsize=(1.5 * len(hr), 3.8), squeeze=False)
+def tile_pairs(hr: Sequence[np.ndarray], lr: Sequence[np.ndarray], names: Sequence[str], title: str) -> Figure:
+    """LR above HR for a handful of tiles, both drawn at the same size; `names` of the photographs they are cut from."""
+    figure, axes = subplots(2, len(hr), figsize=(1.5 * len(hr), 4.3), squeeze=False)
     for column in range(len(hr)):
         for row, (name, image) in enumerate((("LR", lr[column]), ("HR", hr[column]))):
             axes[row, column].imshow(image, interpolation="nearest")
             axes[row, column].set_title(f"{name} {image.shape[1]}×{image.shape[0]}", fontsize=7)
             axes[row, column].axis("off")
-    return titled(figure, title)
+        axes[0, column].set_title(f"{textwrap.fill(names[column], 24)}\n{axes[0, column].get_title()}", fontsize=7)
+    return titled(figure, title, f"LR above HR, a tile each of {', '.join(names)}")
 
 
 def colour_scatter(points: Mapping[str, pd.DataFrame], title: str) -> Figure:
@@ -86,20 +108,23 @@ def colour_scatter(points: Mapping[str, pd.DataFrame], title: str) -> Figure:
 
     `points` maps group -> table with columns mean_a, mean_b. Groups differ in marker and colour.
     """
-    figure, axis = subplots(figsize=(5.5, 4.5))
+    figure, axis = subplots(figsize=(7, 4.5))
+    means = []
     for number, (name, rows) in enumerate(points.items()):
         colour, marker = plt.get_cmap("tab10")(number % 10), MARKERS[number % len(MARKERS)]
         label = f"{name} ({len(rows)})"
         axis.scatter(rows.mean_a, rows.mean_b, s=18, marker=marker, alpha=0.6, color=colour, label=label)
         mean = rows.mean_a.mean(), rows.mean_b.mean()
+        means.append(f"{name} a* {round(mean[0]):+d}, b* {round(mean[1]):+d}")
         axis.scatter(*mean, s=220, marker=marker, facecolor="none", edgecolor=colour)
         axis.scatter(*mean, s=120, marker="+", linewidth=2.5, color=colour)
     axis.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     axis.axvline(0, color="0.8", linewidth=0.8, zorder=0)
     axis.set_xlabel("mean a* (green to red)")
     axis.set_ylabel("mean b* (blue to yellow)")
-    axis.legend(fontsize=7)
-    return titled(figure, title)
+    # Beside the axes, where it covers no photograph.
+    axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, ncols=-(-len(points) // 25))
+    return titled(figure, title, f"A point for each photograph, a cross at each mean: {'; '.join(means)}")
 
 
 def selection_panels(

@@ -21,10 +21,12 @@ def interval_bars(table: pd.DataFrame, measures: Sequence[str], baseline: str, t
     """
     runs = list(dict.fromkeys(table.run))
     figure, axes = subplots(1, len(measures), figsize=(3.1 * len(measures), 0.3 * len(runs) + 1.3), squeeze=False)
+    seen = [f"The dashed line is {baseline}"]
     for axis, measure in zip(axes[0], measures):
         rows = table[table.measure == measure].set_index("run").loc[runs]
         _draw_intervals(axis, rows, runs, rows.value[baseline], measure)
-    return titled(figure, title)
+        seen.append(f"{MEASURES[measure][0]}: {_ends(rows.value)}")
+    return titled(figure, title, ". ".join(seen))
 
 
 def effect_bars(table: pd.DataFrame, measures: Sequence[str], title: str) -> Figure:
@@ -42,17 +44,46 @@ def effect_bars(table: pd.DataFrame, measures: Sequence[str], title: str) -> Fig
 def arm_dots(table: pd.DataFrame, measures: Sequence[str], title: str) -> Figure:
     """One panel per measure, one dot per arm of an ablation; a band over the arms whose name begins with "as it is".
 
-    `table`: column arm and the measures.
+    An arm so far off that it would squeeze the others is an arrow at the edge with its value. `table`: column arm and
+    the measures.
     """
     figure, axes = subplots(1, len(measures), figsize=(4.2 * len(measures), 0.27 * len(table) + 1.1), squeeze=False)
     same = table.arm.str.startswith("as it is")
+    seen = []
     for axis, measure in zip(axes[0], measures):
-        axis.axvspan(table[measure][same].min(), table[measure][same].max(), color=HIGHLIGHT, alpha=0.25)
-        axis.plot(table[measure], range(len(table)), "o", color=PLAIN, markersize=4)
+        values = table[measure].set_axis(range(len(table)))
+        band = table[measure][same].min(), table[measure][same].max()
+        axis.axvspan(*band, color=HIGHLIGHT, alpha=0.25)
+        off = _far_off(values)
+        axis.plot(values[~off], values.index[~off], "o", color=PLAIN, markersize=4)
+        for place, value in values[off].items():
+            _arrow(axis, place, value, right=value > values.median())
         axis.set_yticks(range(len(table)), table.arm if axis.get_subplotspec().is_first_col() else [])
         axis.set_ylim(len(table) - 0.5, -0.5)
         _head(axis, measure)
-    return titled(figure, title)
+        ends = _ends(table.set_index("arm")[measure])
+        seen.append(f"{MEASURES[measure][0]}: as it is {band[0]:.4g} to {band[1]:.4g}, {ends}")
+    return titled(figure, title, ". ".join(seen))
+
+
+def _ends(values: pd.Series) -> str:
+    """The lowest and the highest of values that are indexed by what they are of."""
+    low, high = values.idxmin(), values.idxmax()
+    return f"lowest {low} {values[low]:.4g}, highest {high} {values[high]:.4g}"
+
+
+def _far_off(values: pd.Series) -> pd.Series:
+    """Which lie further from the median than ten times the distance of the quartiles."""
+    low, high = values.quantile(0.25), values.quantile(0.75)
+    return (values - values.median()).abs() > max(10 * (high - low), 1e-9)
+
+
+def _arrow(axis: Axes, place: int, value: float, right: bool) -> None:
+    """Instead of a dot beyond the axis, an arrow at its edge, and the value beside."""
+    edge, inside, side = (0.98, 0.94, "right") if right else (0.02, 0.06, "left")
+    across = axis.get_yaxis_transform()
+    axis.plot(edge, place, ">" if right else "<", transform=across, color=PLAIN, markersize=6)
+    axis.text(inside, place, f"{value:.4g}", transform=across, ha=side, va="center", fontsize=8)
 
 
 def _head(axis: Axes, measure: str) -> None:

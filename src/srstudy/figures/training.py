@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from srstudy.data.images import read_rgb
-from srstudy.figures.common import PLAIN, subplots, titled
+from srstudy.figures.common import PLAIN, spread, subplots, titled
 from srstudy.judge.metrics import RATES
 
 HISTORY = {  # names of a history's figures on validation photographs; the rest go by their column
@@ -62,7 +61,7 @@ def strips(folder: str | Path, title: str, most: int = 6) -> Figure | None:
     paths = sorted(Path(folder).glob("step-*.png"))
     if not paths:
         return None
-    chosen = [paths[i] for i in sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(most, len(paths)))})]
+    chosen = spread(paths, most)
     figure, axes = subplots(len(chosen), 1, figsize=(8, 2.1 * len(chosen)), squeeze=False)
     for axis, path in zip(axes[:, 0], chosen):
         axis.imshow(read_rgb(path))
