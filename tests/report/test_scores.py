@@ -12,7 +12,8 @@ from srstudy.errors import StudyError
 from srstudy.files import write_csv
 from srstudy.judge.metrics import MEASURES
 from srstudy.report.scores import FACTORS, by_reading, effects, environment, load_scores, per_run
-from srstudy.report.tables import results, results_table, show
+from srstudy.report.tables import caution, results, results_table, show
+from srstudy.statistics import estimate
 
 PHOTOS = ("bridge", "face", "leaf", "street")
 
@@ -92,6 +93,20 @@ def test_both_readings_of_batch_norm_have_their_rows_in_one_order(evaluated):
     chosen, other = by_reading(evaluated, pd.concat([scores, moved], ignore_index=True))
     assert list(chosen.method.unique()) == list(other.method.unique())
     assert set(other.method[other.psnr_y == -1]) == {"5k-32-plain", "warm start srgan"}
+
+
+def test_few_photographs_come_with_a_caution():
+    assert "(3)" in caution(3)
+    assert caution(10) == caution(14) == ""
+
+
+@pytest.mark.parametrize(("count", "percent"), [(3, 75), (10, 90)])
+def test_the_caution_says_how_short_intervals_are(count, percent):
+    random = np.random.default_rng(0)
+    found = [estimate(random.normal(size=count), seed) for seed in range(1000)]
+    held = np.mean([interval.low <= 0 <= interval.high for interval in found])
+    assert held == pytest.approx(percent / 100, abs=0.03)
+    assert f"{percent}%" in caution(3)
 
 
 def test_an_empty_table_says_so():
