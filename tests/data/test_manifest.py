@@ -15,6 +15,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from srstudy.config import load_study
+from srstudy.data.duplicates import duplicate_groups
 from srstudy.data.facts import facts_of
 from srstudy.data.images import read_photo
 from srstudy.data.manifest import (
@@ -58,6 +59,19 @@ class Album:
         self.note(source, path)
         return id
 
+    def list(self, image: Image.Image, name: str, split: str) -> str:
+        """Save a photograph of the source `listed`, whose table gives its split; return its id."""
+        path = self.study.root / "albums" / "listed" / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path, quality=95)
+        self.note("listed", path)
+        table = self.study.root / "albums" / "listed.csv"
+        if not table.is_file():
+            table.write_text("file,split,source,content,title,author,licence\n", encoding="utf-8")
+        with table.open("a", encoding="utf-8") as file:
+            file.write(f"listed/{name}.jpg,{split},listed,,,,CC0\n")
+        return photo_id("listed", path.name)
+
     def note(self, source: str, path: Path, name: str | None = None) -> None:
         """Add the row that a scan makes of a file."""
         id = photo_id(source, name or path.name)
@@ -73,6 +87,8 @@ class Album:
             name: {"title": name, "licence": "CC0", "images": "*.jpg", "native": "any", "path": f"albums/{name}"}
             for name in names
         }
+        if "listed" in names:
+            self.study.set("data.sources.listed.table", "albums/listed.csv")
         self.study.set("profiles.sample.sources", names)
         for name, rows in scans.groupby("source"):
             (self.study.root / "data" / "scans").mkdir(parents=True, exist_ok=True)
@@ -161,6 +177,50 @@ def test_a_photograph_that_is_left_out_takes_no_other_with_it(album, good, photo
     album.add(photos[4].resize((200, 200)), "test")
     train = album.add(photos[4], "train")
     assert album.manifest().set_index("id").excluded[train] == ""
+
+
+@pytest.mark.parametrize("here", SPLITS)
+@pytest.mark.parametrize("there", SPLITS)
+def test_a_split_that_a_table_gives_outlasts_a_duplicate_wherever_that_falls(album, good, photos, here, there, capfd):
+    kept = album.list(photos[4], "kept", here)
+    larger = album.add(darker(photos[4]).resize((400, 400)), there)
+    manifest = album.manifest().set_index("id")
+    assert list(manifest.excluded[[kept, larger]]) == ["", f"duplicate of one whose split is given: {kept}"]
+    assert manifest.split[kept] == here
+    assert by_reason(manifest).loc["duplicate of one whose split is given", "camera"] == 1
+    (told,) = capfd.readouterr().err.splitlines()
+    assert told.startswith("camera: 1 left out as duplicates of photographs whose split is given")
+    assert larger.removeprefix("camera--") in told
+
+
+def test_a_photograph_that_links_two_of_given_splits_takes_neither_out(album, good, photos, monkeypatch):
+    listed = [album.list(photos[4], "one", "train"), album.list(photos[5], "two", "test")]
+    link = album.add(Image.blend(photos[4], photos[5], 0.5), "test")
+
+    def linking(rows, settings):
+        """All three are alike, but without the link two of them are not."""
+        groups = duplicate_groups(rows, settings)
+        three = rows.id.isin([*listed, link]).to_numpy()
+        return np.where(three, 99, groups) if link in set(rows.id) else groups
+
+    monkeypatch.setattr("srstudy.data.splits.duplicate_groups", linking)
+    manifest = album.manifest().set_index("id")
+    assert list(manifest.excluded[listed]) == ["", ""]
+    assert manifest.excluded[link].startswith("duplicate of one whose split is given: listed--")
+
+
+def test_a_copy_of_what_a_table_lists_is_left_out_even_if_that_is_itself(album, good, photos):
+    small = album.list(photos[4].resize((200, 200)), "small", "train")  # a warm start may have seen it
+    copy = album.add(photos[4], "test")
+    manifest = album.manifest().set_index("id")
+    assert manifest.excluded[small].startswith("smaller than")
+    assert manifest.excluded[copy] == f"duplicate of one whose split is given: {small}"
+
+
+def test_of_duplicates_that_one_table_lists_training_gives_way(album, good, photos):
+    ids = album.list(photos[4], "a", "train"), album.list(darker(photos[4]), "b", "test")
+    manifest = album.manifest().set_index("id")
+    assert list(manifest.excluded[list(ids)]) == [f"duplicate in test: {ids[1]}", ""]
 
 
 def alike(manifest: pd.DataFrame, root: Path, most: float) -> list[tuple[str, str]]:

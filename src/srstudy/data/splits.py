@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from pathlib import PurePosixPath
 
@@ -16,6 +17,7 @@ from srstudy.degrade.bicubic import SCALE
 from srstudy.errors import StudyError
 
 RANK = {"test": 0, "validation": 1, "train": 2}  # of duplicates in two splits, the later one gives way
+COPY = "duplicate of one whose split is given"
 
 
 def make_manifest(study: Study) -> pd.DataFrame:
@@ -23,7 +25,8 @@ def make_manifest(study: Study) -> pd.DataFrame:
 
     Its columns are those of `scan.SCHEMA` but the thumbnail, and `group` (equal for duplicates), `split`, `content`,
     `title`, `author`, `licence`. `excluded` also names photographs smaller than the largest HR tile, and of each group
-    of duplicates all but one; so no photograph has a near-duplicate in another split.
+    of duplicates all but one; so no photograph has a near-duplicate in another split. One whose split a table gives
+    keeps it, whatever other sources hold: their copies of it are left out, and a line on stderr says how many.
     Raises StudyError when a scan is missing, two photographs share an id, or nothing is left to train or test on.
     """
     manifest = pd.concat([_described(study, name) for name in study.profile.sources], ignore_index=True)
@@ -36,9 +39,14 @@ def make_manifest(study: Study) -> pd.DataFrame:
     sizes = manifest.width.astype(str) + "x" + manifest.height.astype(str)
     manifest.loc[small, "excluded"] = f"smaller than the HR tile of {hr_size}x{hr_size}: " + sizes[small]
     manifest["group"] = duplicate_groups(manifest, study.data.duplicates)
-    manifest["excluded"] = _without_duplicates(manifest)
+    manifest["excluded"] = _without_copies(manifest)
+    given = manifest[manifest.given]
+    # Grouped without the others, because one of those can link two photographs that are no duplicates.
+    given = given.assign(group=duplicate_groups(given, study.data.duplicates))
+    for rows in (given, manifest[~manifest.given]):
+        manifest.loc[rows.index, "excluded"] = _without_duplicates(rows)
     _check_splits(manifest)
-    return manifest.drop(columns="thumbnail")
+    return manifest.drop(columns=["thumbnail", "given"])
 
 
 def split_of(id: str, held_out: int, seed: int) -> str:
@@ -50,7 +58,10 @@ def split_of(id: str, held_out: int, seed: int) -> str:
 
 
 def _described(study: Study, name: str) -> pd.DataFrame:
-    """A source's scan with split, content, title, author and licence: from its table, or the source's terms for all."""
+    """A source's scan with split, content, title, author and licence: from its table, or the source's terms for all.
+
+    `given`: whether the table says the split.
+    """
     path = study.root / "data" / "scans" / f"{name}.parquet"
     scan = pd.read_parquet(path) if path.is_file() else ()
     if not len(scan):  # as under a profile without this source
@@ -60,7 +71,7 @@ def _described(study: Study, name: str) -> pd.DataFrame:
     source, stems = study.data.sources[name], [PurePosixPath(member).stem for member in scan.member]
     if source.table is None:
         splits = [split_of(id, study.data.held_out, study.seed) for id in scan.id]
-        return scan.assign(split=splits, content="", title=stems, author="", licence=source.licence)
+        return scan.assign(split=splits, content="", title=stems, author="", licence=source.licence, given=False)
     photos = photo_table(study, name)
     missing = sorted(photos.keys() - set(stems))
     if missing:
@@ -69,11 +80,29 @@ def _described(study: Study, name: str) -> pd.DataFrame:
         scan[column] = [getattr(photos[stem], column) if stem in photos else "" for stem in stems]
     unlisted = [stem not in photos for stem in stems]
     scan.loc[unlisted, ["source", "excluded"]] = name, f"not listed: {source.table}"
-    return scan
+    return scan.assign(given=scan.split != "")
+
+
+def _without_copies(manifest: pd.DataFrame) -> pd.Series:
+    """`excluded`, with a reason for each duplicate of a photograph whose split is given, itself left out or not: its
+    split may have been trained on before, as the sample's was for the warm starts.
+    """
+    originals = manifest[manifest.given].groupby("group").id.first()
+    copies = manifest[~manifest.given & (manifest.excluded == "") & manifest.group.isin(originals.index)]
+    if len(copies):
+        one = copies.iloc[0]
+        print(
+            f"{', '.join(sorted(set(copies.source)))}: {len(copies)} left out as duplicates of photographs whose split "
+            f"is given, such as '{one.member}' of '{originals[one.group]}'; 01_data counts them.",
+            file=sys.stderr,
+        )
+    excluded = manifest.excluded.copy()
+    excluded[copies.index] = [f"{COPY}: {originals[group]}" for group in copies.group]
+    return excluded
 
 
 def _without_duplicates(manifest: pd.DataFrame) -> pd.Series:
-    """`excluded`, with a reason for each duplicate but the one that is kept.
+    """`excluded`, with a reason for each duplicate (equal `group`) but the one that is kept.
 
     That is one of the test split before validation before train, the largest, the sharpest, the first by id.
     """
