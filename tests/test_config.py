@@ -78,7 +78,7 @@ def test_a_name_that_refers_to_nothing_is_found_while_loading(tiny_study, key, v
 
 
 def test_an_unknown_profile_is_named_with_the_nearest(root):
-    with pytest.raises(StudyError, match="profiles: 'papre' is unknown, did you mean 'paper'"):
+    with pytest.raises(StudyError, match=r"^profile: 'papre' is unknown, did you mean 'paper'"):
         load_study("papre", root)
 
 
@@ -110,6 +110,26 @@ def test_a_missing_key_is_named_with_its_place(tiny_study, key):
     *place, last = key.split(".")
     with pytest.raises(StudyError, match=f"{'.'.join(place) or 'params.yaml'}: the key '{last}' is missing"):
         tiny_study.load()
+
+
+def test_all_mistakes_are_named_at_once_a_line_each(tiny_study):
+    tiny_study.set("data.sources.mine", {"titel": "Mine", "imagse": "*.jpg", "path": "photos"})
+    tiny_study.set("recipes.srgan.flip", True)
+    tiny_study.set("training.precision", "float23")
+    tiny_study.set("profils", {})
+    tiny_study.drop("ablation")
+    with pytest.raises(StudyError) as caught:
+        tiny_study.load()
+    assert str(caught.value).splitlines() == [
+        "params.yaml: unknown key 'profils', did you mean 'profiles'?",
+        "params.yaml: the key 'ablation' is missing.",
+        "data.sources.mine: unknown key 'titel', did you mean 'title'?",
+        "data.sources.mine: unknown key 'imagse', did you mean 'images'?",
+        "data.sources.mine: the keys 'title', 'licence', 'images', 'native' are missing.",
+        "training.precision: 'float23' is unknown, did you mean 'float32'?; known: auto, float32, mixed_float16, "
+        "mixed_bfloat16.",
+        "recipes.srgan: unknown key 'flip', did you mean 'flips'?",
+    ]
 
 
 @pytest.mark.parametrize(

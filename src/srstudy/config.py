@@ -6,15 +6,30 @@ import math
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from srstudy.checks import check_names
 from srstudy.errors import StudyError
-from srstudy.schema import Seed, build, check_keys, merge, pick
+from srstudy.schema import Seed, build, build_fields, merge, pick
 from srstudy.settings import Ablation, Data, Evaluation, Profile, Recipe, TileSet, Training, Variant
 from srstudy.settings_camera import Camera
+
+SECTIONS = {  # of params.yaml
+    "profile": str,
+    "seed": Seed,
+    "data": Data,
+    "degradations": dict[str, Camera],
+    "evaluation": Evaluation,
+    "training": Training,
+    "sets": dict[str, TileSet],
+    "variants": dict[str, Variant],
+    "recipes": dict[str, Recipe],
+    "pretrain": dict[str, Recipe],
+    "released": dict[str, Recipe],
+    "ablation": Ablation,
+    "profiles": dict[str, Profile],
+}
 
 
 @dataclass(frozen=True)
@@ -148,7 +163,8 @@ def find_root(start: str | Path = ".") -> Path:
 def load_study(profile: str | None = None, root: str | Path | None = None) -> Study:
     """Read `params.yaml` under `profile` (default: the one it names itself).
 
-    Raises StudyError for a file that is not YAML, an unknown or missing key, a wrong type, an unknown profile.
+    Raises StudyError for a file that is not YAML; with a line for each unknown or missing key and wrong value; for an
+    unknown profile.
     """
     root = Path(root) if root else find_root()
     text = (root / "params.yaml").read_text(encoding="utf-8")
@@ -156,42 +172,14 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
         params = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise StudyError(f"params.yaml: not valid YAML ({' '.join(str(error).split())}).") from error
-    known = {
-        "profile", "seed", "data", "degradations", "evaluation", "training", "sets", "variants", "recipes", "pretrain",
-        "released", "ablation", "profiles",
-    }  # fmt: skip
-    check_keys(params, known, known, "params.yaml")
-    name = profile or build(str, params["profile"], "profile")
-    profiles = build(dict[str, Profile], params["profiles"], "profiles")
-    chosen = pick(profiles, name, "profiles")
-    recipes = {
-        key: _recipe(value, chosen.recipes.get(key, {}), f"recipes.{key}", f"profiles.{name}.recipes.{key}")
-        for key, value in build(dict[str, dict[str, Any]], params["recipes"], "recipes").items()
-    }
-    study = Study(
-        root=root,
-        profile_name=name,
-        seed=build(Seed, params["seed"], "seed"),
-        data=build(Data, params["data"], "data"),
-        degradations=build(dict[str, Camera], params["degradations"], "degradations"),
-        evaluation=build(Evaluation, params["evaluation"], "evaluation"),
-        training=build(Training, params["training"], "training"),
-        profile=chosen,
-        sets=build(dict[str, TileSet], params["sets"], "sets"),
-        variants=build(dict[str, Variant], params["variants"], "variants"),
-        recipes=recipes,
-        pretrain=build(dict[str, Recipe], params["pretrain"], "pretrain"),
-        released=build(dict[str, Recipe], params["released"], "released"),
-        ablation=build(Ablation, params["ablation"], "ablation"),
-    )
+    sections = build_fields(SECTIONS, set(SECTIONS), params, "")
+    name = profile or sections["profile"]
+    chosen = pick(sections.pop("profiles"), name, "profile")
+    merged = {key: merge(full, chosen.recipes.get(key, {})) for key, full in params["recipes"].items()}
+    recipes = build(dict[str, Recipe], merged, f"profiles.{name}.recipes")  # a mistake is named where it stands
+    study = Study(**{**sections, "root": root, "profile_name": name, "profile": chosen, "recipes": recipes})
     check_names(study)
     return study
-
-
-def _recipe(full: dict[str, Any], override: dict[str, Any], where: str, override_where: str) -> Recipe:
-    """A full-size recipe with a profile's values in it; a mistake is named at the place where it stands."""
-    build(Recipe, full, where)
-    return build(Recipe, merge(full, override), override_where)
 
 
 if __name__ == "__main__":  # `python -m srstudy.config`: is params.yaml right?

@@ -1,4 +1,4 @@
-"""From YAML values to annotated types: every mistake is a sentence that names the key and the nearest known one."""
+"""From YAML values to annotated types: every mistake is a line that names the key and the nearest known one."""
 
 from __future__ import annotations
 
@@ -28,15 +28,21 @@ def pick(mapping: dict[str, Any], name: str, where: str) -> Any:
     raise StudyError(f"{where}: '{name}' is unknown{_nearest(name, mapping)}; known: {', '.join(mapping)}.")
 
 
-def check_keys(value: Any, known: set[str], required: set[str], where: str) -> None:
-    """Raises StudyError if `value` is no mapping, has a key that is not known, or lacks a required one."""
-    if not isinstance(value, dict):
-        raise StudyError(f"{where}: expected keys and values, found {value!r}.")
-    for key in value:
-        if key not in known:
-            raise StudyError(f"{where}: unknown key '{key}'{_nearest(key, known)}")
-    for key in sorted(required - set(value)):
-        raise StudyError(f"{where}: the key '{key}' is missing.")
+def build_fields(kinds: dict[str, Any], required: set[str], value: Any, where: str) -> dict[str, Any]:
+    """Make each value of a mapping into the type that `kinds` has for its key; `where` is "" for the whole file.
+
+    Raises StudyError with a line for each thing that is wrong: no mapping, unknown keys, missing ones, values that do
+    not fit.
+    """
+    place = where or "params.yaml"
+    _check_mapping(value, place)
+    wrong = [f"{place}: unknown key '{key}'{_nearest(key, kinds) or '.'}" for key in value if key not in kinds]
+    missing = [f"'{key}'" for key in kinds if key in required - set(value)]
+    if missing:
+        keys = f"key {missing[0]} is" if len(missing) == 1 else f"keys {', '.join(missing)} are"
+        wrong.append(f"{place}: the {keys} missing.")
+    items = [(key, kinds[key], item, f"{where}.{key}".lstrip(".")) for key, item in value.items() if key in kinds]
+    return _build_each(items, wrong)
 
 
 def build(kind: Any, value: Any, where: str) -> Any:
@@ -44,7 +50,7 @@ def build(kind: Any, value: Any, where: str) -> Any:
 
     Knows dataclasses, `X | None`, dict[str, X], tuple[X, ...] of at least one, Literal, `Count`, `Amount`, `Share`,
     `Weight`, `Seed`, `Range`, Any and plain types.
-    Raises StudyError if the value does not fit.
+    Raises StudyError if the value does not fit, with a line for each part of it that doesn't.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
@@ -52,9 +58,8 @@ def build(kind: Any, value: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         return None if value is None else build(arguments[0], value, where)
     if origin is dict:
-        if not isinstance(value, dict):
-            raise StudyError(f"{where}: expected keys and values, found {value!r}.")
-        return {str(key): build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+        _check_mapping(value, where)
+        return _build_each([(str(key), arguments[1], item, f"{where}.{key}") for key, item in value.items()])
     if origin is typing.Literal:
         pick(dict.fromkeys(arguments), value, where) if isinstance(value, str) else _check_scalar(str, value, where)
         return value
@@ -86,9 +91,25 @@ def _build_dataclass(kind: type, value: Any, where: str) -> Any:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     missing = dataclasses.MISSING
     required = {name for name, field in fields.items() if field.default is field.default_factory is missing}
-    check_keys(value, set(fields), required, where)
-    hints = typing.get_type_hints(kind, include_extras=True)
-    return kind(**{key: build(hints[key], item, f"{where}.{key}") for key, item in value.items()})
+    return kind(**build_fields(typing.get_type_hints(kind, include_extras=True), required, value, where))
+
+
+def _build_each(items: Iterable[tuple[str, Any, Any, str]], wrong: Iterable[str] = ()) -> dict[str, Any]:
+    """{key: what `build` makes} of (key, kind, value, where). Raises StudyError with `wrong` and all that it raises."""
+    built, wrong = {}, list(wrong)
+    for key, kind, value, where in items:
+        try:
+            built[key] = build(kind, value, where)
+        except StudyError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise StudyError("\n".join(wrong))
+    return built
+
+
+def _check_mapping(value: Any, where: str) -> None:
+    if not isinstance(value, dict):
+        raise StudyError(f"{where}: expected keys and values, found {value!r}.")
 
 
 def _build_range(value: Any, bounds: tuple[float, float], where: str) -> tuple[float, float]:
