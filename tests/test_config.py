@@ -65,7 +65,7 @@ def test_a_misspelt_key_is_named_with_the_nearest_known_one(tiny_study, key, nea
     [
         ("variants.5k-32-plain.set", "curated-5k-23", r"variants\.5k-32-plain\.set: 'curated-5k-23' is unknown, did"),
         ("variants.5k-32-plain.recipe", "srgam", r"variants\.5k-32-plain\.recipe: .* 'srgan'"),
-        ("sets.curated-5k-32.selection", "curatd", r"sets\.curated-5k-32\.selection: .* 'curated'"),
+        ("sets.curated-5k-32.selection", "curatd", r"sets\.curated-5k-32\.selection: .* 'curatd' .*\(curated, "),
         ("sets.curated-5k-32.images", "6k", r"sets\.curated-5k-32\.images: '6k' is unknown.*known: 5k, 10k"),
         ("profiles.sample.recipes.srgan.warm_start", "srgam", r"recipes\.srgan\.warm_start: .* 'srgan'"),
         ("profiles.sample.recipes.recomended", {}, r"profiles\.sample\.recipes: .* 'recommended'"),
@@ -75,6 +75,16 @@ def test_a_name_that_refers_to_nothing_is_found_while_loading(tiny_study, key, v
     tiny_study.set(key, value)
     with pytest.raises(StudyError, match=message):
         tiny_study.load()
+
+
+def test_a_selection_that_one_profile_lacks_matters_under_that_profile_alone(tiny_study):
+    tiny_study.set("profiles.sample.selections.vivid", {"where": "contrast > 60"})
+    tiny_study.set("sets.biased-5k-32.selection", "vivid")
+    tiny_study.load("sample")
+    with pytest.raises(
+        StudyError, match=r"sets\.biased-5k-32\.selection: .* 'vivid' among profiles\.paper\.selections"
+    ):
+        tiny_study.load("paper")
 
 
 def test_an_unknown_profile_is_named_with_the_nearest(root):

@@ -34,7 +34,12 @@ def check_names(study: Study) -> None:
             where = f"profiles.{study.profile_name}.selections.{key}.share"
             raise StudyError(f"{where}: means nothing without 'highest'; name a column there, or leave it out.")
     for key, tiles in study.sets.items():
-        pick(study.profile.selections, tiles.selection, f"sets.{key}.selection")
+        if tiles.selection not in study.profile.selections:
+            there = f"profiles.{study.profile_name}.selections"
+            raise StudyError(
+                f"sets.{key}.selection: there is no '{tiles.selection}' among {there} "
+                f"({', '.join(study.profile.selections)}); correct it, or add it there, as in every profile you use."
+            )
         study.images(key)
     for section in ("recipes", "pretrain", "released"):
         for key, recipe in getattr(study, section).items():

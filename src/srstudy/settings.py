@@ -45,7 +45,7 @@ class Source:
     native: str  # size of its images, in words
     kaggle: str | None = None  # OWNER/NAME, or competitions/NAME
     version: Count | None = None  # none: the newest
-    path: str | None = None  # a folder or archive that takes the place of the download
+    path: str | None = None  # a folder or archive; goes before `kaggle`
     inner: str | None = None  # the archive inside the archive that holds the images, if there is one
     table: str | None = None
     paper: PaperRow | None = None
