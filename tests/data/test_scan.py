@@ -229,8 +229,12 @@ def test_a_source_of_the_study_is_scanned_by_its_name_if_the_profile_uses_it(pil
     monkeypatch.setattr(sys, "argv", ["scan.py", "pile", "mirflickr"])
     main()
     assert names(tiny_study.root / "data" / "scans" / "pile.parquet")[:2] == ["part1/im001.jpg", "part1/im011.jpg"]
-    assert "mirflickr: not among the sources of the sample profile" in capsys.readouterr().out
+    (told,) = capsys.readouterr().out.splitlines()
+    assert told.startswith("mirflickr: not among profiles.sample.sources, so its table is empty; name it there")
     assert len(pd.read_parquet(tiny_study.root / "data" / "scans" / "mirflickr.parquet")) == 0
+    monkeypatch.setattr(sys, "argv", ["scan.py"])
+    with pytest.raises(StudyError, match=r"name sources to scan, of mirflickr, .*, pile\."):
+        main()
     monkeypatch.setattr(sys, "argv", ["scan.py", "pyle"])
     with pytest.raises(StudyError, match="'pyle' is unknown, did you mean 'pile'"):
         main()

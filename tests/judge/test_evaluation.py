@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,41 @@ def test_images_of_one_name_are_refused_rather_than_dropped(study, photo, save_i
     folder = Path(save_image(photo, "set/a.bmp")).parent
     with pytest.raises(StudyError, match="another image called 'a'"):
         images_of(study, folder)
+
+
+@pytest.mark.parametrize(("count", "named"), [(2, "01.jpg can't"), (12, "08.jpg, 09.jpg and 2 more can't")])
+def test_all_images_of_a_test_set_that_can_t_be_read_are_named(study, photo, save_image, tmp_path, count, named):
+    folder = save_image(photo, "set/good.png").parent
+    for number in range(count):
+        (folder / f"{number:02}.jpg").write_text("no image")
+    place = re.escape(str(folder.resolve()))
+    with pytest.raises(StudyError, match=f"^{place}: 00.jpg, .*{named} be read as images; remove"):
+        images_of(study, tmp_path / "other" / ".." / "set")
+
+
+def test_one_image_of_a_test_set_that_can_t_be_read_is_named_with_what_is_wrong(study, photo, save_image):
+    folder = save_image(photo, "set/good.png").parent
+    (folder / "a.jpg").write_text("no image")
+    with pytest.raises(StudyError, match=r"a\.jpg: not an image that Pillow can read"):
+        images_of(study, folder)
+
+
+def test_all_images_of_a_test_set_that_are_too_small_are_named(study, photo, save_image):
+    save_image(photo[:63, :80], "set/a.png")
+    folder = save_image(photo[:80, :60], "set/b.png").parent
+    with pytest.raises(StudyError, match=r"^a \(80x63\), b \(60x80\): too few pixels to judge; use at least 64 a side"):
+        images_of(study, folder)
+
+
+def test_of_one_image_as_a_test_set_the_folder_is_asked_for(study, photo, save_image):
+    path = save_image(photo, "set/a.png")
+    with pytest.raises(StudyError, match=r"a\.png: is a file; give the folder that holds the HR images, such as"):
+        images_of(study, path)
+
+
+def test_a_folder_that_is_not_there_is_named_without_detours(study):
+    with pytest.raises(StudyError, match=f"^{re.escape(str(study.root.resolve() / 'nowhere'))}: no such folder"):
+        images_of(study, "data/../nowhere")
 
 
 def test_a_run_is_judged_beside_its_snapshot_and_a_warm_start_by_itself_under_both_readings(tiny_study):

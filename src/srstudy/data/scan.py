@@ -204,13 +204,16 @@ def _facts_of_member(name: str, window: int) -> Facts:
 def main() -> None:
     """Scan the sources named on the command line; of those that the profile does not use, write an empty table."""
     study = load_study()
+    if not sys.argv[1:]:
+        raise StudyError(f"name sources to scan, of {', '.join(study.data.sources)}.")
     for name in sys.argv[1:]:
         source = pick(study.data.sources, name, "data.sources")
         out = study.root / "data" / "scans" / f"{name}.parquet"
         if name in study.profile.sources:
             scan_source(name, locate(study, name), source.images, study.data.scan, out, study.root)
             continue
-        print(f"{name}: not among the sources of the {study.profile_name} profile; nothing to scan")
+        used = f"profiles.{study.profile_name}.sources"
+        print(f"{name}: not among {used}, so its table is empty; name it there to have it scanned.")
         with replacing(out) as temporary:
             pq.write_table(SCHEMA.empty_table(), temporary)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from srstudy.networks.enhance import Enhancer, has_batch_norm
 from srstudy.networks.perceptual import feature_network, features
 
 DISTANCE_NETWORK = "hed-vgg16"  # the one that needs no download; MEASURES in metrics.py names it
+MOST_NAMED = 10  # files in one error
 DISTANCE_LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
 
 
@@ -29,19 +30,17 @@ def test_images(study: Study, test_set: str | Path | None = None) -> dict[str, n
     """HR test images by name: those of the study (its centres, when the profile says so), or a folder of images,
     whose path is absolute or starts at the project's folder.
 
-    Images are cut to a multiple of 4; gray ones become RGB. Raises StudyError for an empty folder, or an image too
-    small to judge.
+    Images are cut to a multiple of 4; gray ones become RGB. Raises StudyError for what is no folder or an empty one,
+    and for images that can't be read, or are too small to judge: all of them, or the first few, by name.
     """
     if test_set is not None:
-        images = _by_name(list_images(study.root / test_set))
+        images = _by_name(list_images(_test_folder(study, test_set)))
     else:
         rows = usable(open_manifest(study.root / "data" / "manifest.parquet"), "test")
         images = {row.id: _centre(read_photo(study.root, row), study.profile.test_crop) for row in rows.itertuples()}
-    for name, hr in images.items():
-        if min(hr.shape[:2]) < 16 * SCALE:
-            raise StudyError(
-                f"{name}: {hr.shape[1]}x{hr.shape[0]} pixels are too few to judge; use at least {16 * SCALE}."
-            )
+    small = [f"{name} ({hr.shape[1]}x{hr.shape[0]})" for name, hr in images.items() if min(hr.shape[:2]) < 16 * SCALE]
+    if small:
+        raise StudyError(f"{_first(small)}: too few pixels to judge; use at least {16 * SCALE} a side.")
     return {name: crop_to_multiple(hr) for name, hr in images.items()}
 
 
@@ -49,7 +48,7 @@ def reports_folder(study: Study, test_set: str | Path | None = None) -> Path:
     """Where the figures go: those on another test set apart from the study's own, named by its last two folders."""
     if test_set is None:
         return study.root / "reports"
-    folder = (study.root / test_set).resolve()
+    folder = _test_folder(study, test_set)
     return study.root / "reports" / "test_sets" / "-".join(filter(None, (folder.parent.name, folder.name)))
 
 
@@ -70,13 +69,33 @@ def sample_images(study: Study, split: str, count: int | None = None) -> dict[st
     return {photo.id: crop_to_multiple(_centre(read_rgb(study.root / photo.path), 256)) for photo in photos}
 
 
+def _test_folder(study: Study, test_set: str | Path) -> Path:
+    folder = (study.root / Path(test_set).expanduser()).resolve()
+    if folder.is_file():
+        raise StudyError(f"{folder}: is a file; give the folder that holds the HR images, such as '{folder.parent}'.")
+    return folder
+
+
 def _by_name(paths: Sequence[Path]) -> dict[str, np.ndarray]:
-    images = {}
+    images, broken = {}, {}
     for path in paths:
         if path.stem in images:
             raise StudyError(f"{path}: there is another image called '{path.stem}'; rename one of them.")
-        images[path.stem] = read_rgb(path)
+        try:
+            images[path.stem] = read_rgb(path)
+        except StudyError as error:
+            broken[path.name] = error
+    if len(broken) > 1:
+        raise StudyError(f"{paths[0].parent}: {_first(broken)} can't be read as images; remove or convert them.")
+    for error in broken.values():
+        raise error
     return images
+
+
+def _first(names: Collection[str]) -> str:
+    """So many names as a reader can take in."""
+    more = len(names) - MOST_NAMED
+    return ", ".join(list(names)[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _centre(image: np.ndarray, side: int | None) -> np.ndarray:
