@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import os
 import shutil
@@ -111,10 +110,7 @@ class TinyStudy:
 @pytest.fixture
 def tiny_study(tmp_path: Path) -> TinyStudy:
     """A copy of `params.yaml` in a temporary folder."""
-    # Deep copied, because YAML's anchors would make one profile's selections those of all.
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["profiles"] = {name: copy.deepcopy(profile) for name, profile in params["profiles"].items()}
-    return TinyStudy(tmp_path, params)
+    return TinyStudy(tmp_path, yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")))
 
 
 @pytest.fixture
