@@ -10,11 +10,14 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
+import yaml
 
 from srstudy.config import load_study
+from srstudy.data.selections import select
 from srstudy.report.cards import card
 from srstudy.report.claims import judge
 from srstudy.report.scores import by_reading, load_scores
+from srstudy.schema import merge
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("docs", "data", "benchmarks", "models/released")
@@ -91,6 +94,21 @@ def committed(root: Path, *paths: str) -> None:
     changed = subprocess.run(["git", "status", "--porcelain", *paths], cwd=root, capture_output=True, text=True)
     if changed.returncode or changed.stdout:
         pytest.skip(f"{', '.join(paths)}: changed since the last commit, or no git here")
+
+
+def test_the_readmes_lines_for_photographs_of_one_s_own_make_a_study(root, tmp_path):
+    (lines,) = re.findall(r"^```yaml\n(.*?)^```", (root / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    params = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
+    params = merge(params, yaml.safe_load(lines))
+    params["profiles"]["smoke"]["selections"]["vivid"] = {}  # as the text below the lines says
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    load_study("smoke", tmp_path)
+    study = load_study("sample", tmp_path)
+    assert study.profile.sources == ("sample", "holiday")
+    selection = study.profile.selections[study.sets[study.variant("vivid").set].selection]
+    rows = [("a", "holiday", 50.0), ("b", "holiday", 9.0), ("c", "mate", 70.0)]
+    photos = pd.DataFrame(rows, columns=["id", "source", "contrast"])
+    assert list(select(photos, selection, study.seed, "vivid").id) == ["a"]
 
 
 def test_the_readmes_result_table_is_the_reports(root):
