@@ -51,6 +51,9 @@ def check_names(study: Study) -> None:
             raise StudyError(
                 f"variants.{name}.snapshot: comes after its last epoch; choose at most {variant.epochs:g}."
             )
+        if study.recipe(name).scales != (1.0,):
+            where = f"recipes.{variant.recipe}.scales"
+            raise StudyError(f"{where}: a variant trains on the tiles of its set; leave it out.")
         _check_warm_start(study, study.recipe(name), f"recipes.{variant.recipe}")
         _check_crop(study.recipe(name), study.sets[variant.set].lr_size, f"recipes.{variant.recipe}")
     _check_arms(study)

@@ -64,7 +64,7 @@ def build(kind: Any, value: Any, where: str) -> Any:
         pick(dict.fromkeys(arguments), value, where) if isinstance(value, str) else _check_scalar(str, value, where)
         return value
     if origin is tuple:
-        if not isinstance(value, list) or not value:
+        if not isinstance(value, (list, tuple)) or not value:
             raise StudyError(f"{where}: expected a list of at least one, found {value!r}.")
         return tuple(build(arguments[0], item, f"{where}[{place}]") for place, item in enumerate(value))
     if origin is Annotated and isinstance(arguments[1], tuple):

@@ -170,7 +170,9 @@ class Recipe:
     flips: bool = False
     crops_per_image: Count = 1
     warm_start: str | None = None
-    steps: Count | None = None  # of warm starts and released models; variants count epochs
+    # Of warm starts and released models alone: variants count epochs, and their tiles are prepared.
+    steps: Count | None = None
+    scales: tuple[Amount, ...] = (1.0,)  # factors of the photographs' sides, at each of which tiles are cut
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from PIL import Image
 from tests.pixels import coordinates, places
 from tests.tiny import save_tiles
 
+from srstudy.data.images import read_rgb
 from srstudy.data.tiles import Tiles, grid_tiles, open_tiles, training_tiles, writing_tiles
-from srstudy.degrade.bicubic import downscale
+from srstudy.degrade.bicubic import downscale, resize
 from srstudy.errors import StudyError
 
 
@@ -114,3 +115,14 @@ def test_warm_starts_train_on_the_sample_s_training_photographs_only(tiny_study,
     tiles = training_tiles(tiny_study.load("paper"), "srgan")
     assert len(tiles) == 2
     assert (tiles.hr == (255, 0, 0)).all()
+
+
+def test_with_several_scales_tiles_are_cut_at_each_that_is_large_enough(tiny_study, save_image):
+    lines = ["file,split,source,content,title,author,licence", "photos/one.png,train,camera,wall,one,me,CC0-1.0"]
+    photo = save_image(np.tile(coordinates(), (3, 3, 1))[:600, :520], "data/sample/photos/one.png")
+    (tiny_study.root / "data" / "sample" / "SOURCES.csv").write_text("\n".join(lines) + "\n")
+    tiny_study.set("released.recommended-psnr.scales", [1.0, 0.5, 0.4])
+    tiles, whole = training_tiles(tiny_study.load(), "recommended-psnr"), read_rgb(photo)
+    halved = grid_tiles([resize(whole, 0.5)], 256)  # 0.4 is too small
+    assert len(halved) == 4
+    assert np.array_equal(tiles.hr, np.concatenate([grid_tiles([whole], 256).hr, halved.hr]))

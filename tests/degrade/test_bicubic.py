@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from srstudy.data.images import read_rgb
-from srstudy.degrade.bicubic import crop_to_multiple, downscale, resize_matrix, upscale
+from srstudy.degrade.bicubic import crop_to_multiple, downscale, resize, resize_matrix, upscale
 
 IMAGES = {"set5": 5, "set14": 14}
 
@@ -72,6 +72,12 @@ def test_a_constant_image_stays_constant(level):
 def test_scale_is_four_each_way(photo):
     assert downscale(photo[:64, :128]).shape == (16, 32, 3)
     assert upscale(photo[:16, :32]).shape == (64, 128, 3)
+
+
+def test_resizing_is_the_same_interpolation_at_any_factor(photo):
+    assert resize(photo[:63, :101], 0.7).shape == (44, 71, 3)
+    assert np.array_equal(resize(photo[:64, :100], 0.25), downscale(photo[:64, :100]))
+    assert np.array_equal(resize(photo[:64, :100], 1), photo[:64, :100])
 
 
 def keys(x: float) -> float:

@@ -8,7 +8,7 @@ language reads them, and raw pixels cost no decoding; a PNG of a tile would save
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from srstudy.config import Study
 from srstudy.data.images import read_rgb
 from srstudy.data.sources import sample_photos
-from srstudy.degrade.bicubic import SCALE, crop_to_multiple, downscale
+from srstudy.degrade.bicubic import SCALE, crop_to_multiple, downscale, resize
 from srstudy.errors import StudyError
 from srstudy.files import replacing
 from srstudy.settings import GRID_LR
@@ -102,11 +102,16 @@ def training_tiles(study: Study, name: str) -> Tiles:
     Raises StudyError if the variant's set is not prepared yet.
     """
     if name in study.on_sample:
-        return sample_tiles(study.root)
+        return sample_tiles(study.root, study.recipe(name).scales)
     return open_tiles(study.root / "data" / "prepared" / study.variant(name).set)
 
 
-def sample_tiles(root: Path) -> Tiles:
-    """All training photographs of `data/sample` as tiles, whatever the profile; nothing is prepared for them."""
-    photos = [photo for photo in sample_photos(root) if photo.split == "train"]
-    return grid_tiles([read_rgb(root / photo.path) for photo in photos], SCALE * GRID_LR)
+def sample_tiles(root: Path, scales: Sequence[float] = (1.0,)) -> Tiles:
+    """All training photographs of `data/sample` as tiles, whatever the profile; nothing is prepared for them.
+
+    With several `scales` each photograph is resized by each of these factors, and cut where it is large enough: more
+    detail to a tile, from the same photographs (FSRCNN, Dong et al. 2016, arXiv:1608.00367, 4.1).
+    """
+    photos = [read_rgb(root / photo.path) for photo in sample_photos(root) if photo.split == "train"]
+    sized = [resize(photo, factor) for factor in scales for photo in photos]
+    return grid_tiles(sized, SCALE * GRID_LR)

@@ -31,6 +31,12 @@ def upscale(lr: np.ndarray, scale: int = SCALE) -> np.ndarray:
     return _resize(lr, height * scale, width * scale)
 
 
+def resize(image: np.ndarray, factor: float) -> np.ndarray:
+    """uint8 [H, W, C] -> uint8 [H * factor, W * factor, C], to whole pixels, by the same interpolation."""
+    height, width = (round(side * factor) for side in image.shape[:2])
+    return image if factor == 1 else _resize(image, height, width)
+
+
 def crop_to_multiple(hr: np.ndarray, scale: int = SCALE) -> np.ndarray:
     """Cut the right and lower edge so that both sides are multiples of `scale`."""
     height, width = hr.shape[:2]
