@@ -142,6 +142,41 @@ def test_all_mistakes_are_named_at_once_a_line_each(tiny_study):
     ]
 
 
+def test_mistakes_in_the_recipes_of_any_profile_are_named_at_once(tiny_study):
+    tiny_study.set("profiles.smoke.recipes.srgan.generatr", {})
+    tiny_study.set("profiles.paper.recipes", {"recommended": {"batch_sise": 8, "ema": 2}})
+    with pytest.raises(StudyError) as caught:
+        tiny_study.load("sample")
+    assert str(caught.value).splitlines() == [
+        "profiles.smoke.recipes.srgan: unknown key 'generatr', did you mean 'generator'?",
+        "profiles.paper.recipes.recommended: unknown key 'batch_sise', did you mean 'batch_size'?",
+        "profiles.paper.recipes.recommended.ema: expected a number from 0 to 1, found 2.",
+    ]
+
+
+def test_mistakes_in_a_list_and_in_the_arms_of_the_ablation_are_named_at_once(tiny_study):
+    tiny_study.set("released.recommended-psnr.scales", [0, 1.0, "half"])
+    with pytest.raises(StudyError) as caught:
+        tiny_study.load()
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == [
+        f"released.recommended-psnr.scales[{place}]" for place in (0, 2)
+    ]
+    tiny_study.set("released.recommended-psnr.scales", [1.0])
+    tiny_study.set("ablation.changes.batch 1", {"batch_sise": 1})
+    tiny_study.set("ablation.changes.batch 16", {"batch_size": 0})
+    with pytest.raises(StudyError) as caught:
+        tiny_study.load()
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == [
+        "ablation.changes.batch 1", "ablation.changes.batch 16.batch_size",
+    ]  # fmt: skip
+
+
+def test_a_profile_s_own_values_reach_a_recipe_whose_name_yaml_reads_as_a_number(tiny_study):
+    tiny_study.set("recipes", {**tiny_study.params["recipes"], 5: tiny_study.params["recipes"]["srgan"]})
+    tiny_study.set("profiles.sample.recipes", {**tiny_study.params["profiles"]["sample"]["recipes"], 5: {"ema": 0.25}})
+    assert tiny_study.load().recipes["5"].ema == 0.25
+
+
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [

@@ -6,6 +6,7 @@ import math
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -131,10 +132,8 @@ class Study:
     def arms(self) -> dict[str, Recipe]:
         """The recipes of the ablation by name: that of its variant with one thing changed."""
         recipe = asdict(self.recipe(self.ablation.variant))
-        return {
-            name: build(Recipe, merge(recipe, change), f"ablation.changes.{name}")
-            for name, change in self.ablation.changes.items()
-        }
+        merged = {name: merge(recipe, change) for name, change in self.ablation.changes.items()}
+        return build(dict[str, Recipe], merged, "ablation.changes")
 
     def camera(self, recipe: Recipe) -> Camera | None:
         """The camera that makes a recipe's LR; None if that is bicubic."""
@@ -163,8 +162,8 @@ def find_root(start: str | Path = ".") -> Path:
 def load_study(profile: str | None = None, root: str | Path | None = None) -> Study:
     """Read `params.yaml` under `profile` (default: the one it names itself).
 
-    Raises StudyError for a file that is not YAML; with a line for each unknown or missing key and wrong value; for an
-    unknown profile.
+    Raises StudyError for a file that is not YAML; with a line for each unknown or missing key and wrong value, those
+    among the profiles' recipes once all others are mended; for an unknown profile; and as `check_names` does.
     """
     root = Path(root) if root else find_root()
     text = (root / "params.yaml").read_text(encoding="utf-8")
@@ -173,13 +172,26 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
     except yaml.YAMLError as error:
         raise StudyError(f"params.yaml: not valid YAML ({' '.join(str(error).split())}).") from error
     sections = build_fields(SECTIONS, set(SECTIONS), params, "")
-    name = profile or sections["profile"]
-    chosen = pick(sections.pop("profiles"), name, "profile")
-    merged = {key: merge(full, chosen.recipes.get(key, {})) for key, full in params["recipes"].items()}
-    recipes = build(dict[str, Recipe], merged, f"profiles.{name}.recipes")  # a mistake is named where it stands
+    name, profiles = profile or sections["profile"], sections.pop("profiles")
+    chosen = pick(profiles, name, "profile")
+    recipes = _recipes_by_profile(params["recipes"], profiles)[name]
     study = Study(**{**sections, "root": root, "profile_name": name, "profile": chosen, "recipes": recipes})
     check_names(study)
     return study
+
+
+def _recipes_by_profile(full: dict[Any, Any], profiles: dict[str, Profile]) -> dict[str, dict[str, Recipe]]:
+    """The full-size recipes, as read from YAML, with each profile's own values: {profile: {recipe: Recipe}}.
+
+    Raises StudyError with a line for each value that doesn't fit, at its place in the profile.
+    """
+    merged = {
+        name: {str(key): merge(recipe, profile.recipes.get(str(key), {})) for key, recipe in full.items()}
+        for name, profile in profiles.items()
+    }
+    places = {f"{name}.recipes": recipes for name, recipes in merged.items()}
+    built = build_fields(dict.fromkeys(places, dict[str, Recipe]), set(), places, "profiles")
+    return dict(zip(profiles, built.values()))
 
 
 if __name__ == "__main__":  # `python -m srstudy.config`: is params.yaml right?

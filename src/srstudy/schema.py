@@ -66,7 +66,8 @@ def build(kind: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         if not isinstance(value, (list, tuple)) or not value:
             raise StudyError(f"{where}: expected a list of at least one, found {value!r}.")
-        return tuple(build(arguments[0], item, f"{where}[{place}]") for place, item in enumerate(value))
+        items = [(place, arguments[0], item, f"{where}[{place}]") for place, item in enumerate(value)]
+        return tuple(_build_each(items).values())
     if origin is Annotated and isinstance(arguments[1], tuple):
         return _build_range(value, arguments[1], where)
     if origin is Annotated:
@@ -94,7 +95,7 @@ def _build_dataclass(kind: type, value: Any, where: str) -> Any:
     return kind(**build_fields(typing.get_type_hints(kind, include_extras=True), required, value, where))
 
 
-def _build_each(items: Iterable[tuple[str, Any, Any, str]], wrong: Iterable[str] = ()) -> dict[str, Any]:
+def _build_each(items: Iterable[tuple[Any, Any, Any, str]], wrong: Iterable[str] = ()) -> dict[Any, Any]:
     """{key: what `build` makes} of (key, kind, value, where). Raises StudyError with `wrong` and all that it raises."""
     built, wrong = {}, list(wrong)
     for key, kind, value, where in items:
