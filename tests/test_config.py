@@ -418,7 +418,9 @@ def test_a_warm_start_without_steps_is_refused(tiny_study):
     ("key", "value", "message"),
     [
         ("variants.5k-32-plain.snapshot", 30, r"variants\.5k-32-plain\.snapshot: .* at most 20"),
-        ("recipes.srgan.scales", [1.0, 0.5], r"recipes\.srgan\.scales: a variant trains on the tiles of its set"),
+        ("recipes.srgan.scales", [1.0, 0.5], r"^recipes\.srgan\.scales: means nothing where the tiles are"),
+        ("profiles.sample.recipes.srgan.scales", [0.5], r"^recipes\.srgan\.scales: means nothing"),
+        ("ablation.changes.batch 1", {"scales": [0.5]}, r"^ablation\.changes\.batch 1\.scales: means nothing"),
         ("released.recommended-psnr.scales", [0.5, 0], r"psnr\.scales\[1\]: expected a number above 0"),
         ("recipes.srgan.ema", 1.5, r"recipes\.srgan\.ema: expected a number from 0 to 1"),
         (

@@ -23,39 +23,13 @@ def check_names(study: Study) -> None:
     for key in (*study.variants, *study.on_sample):
         if key in FOLDERS or (key in study.pretrain) + (key in study.released) + (key in study.variants) > 1:
             raise StudyError(f"params.yaml: the name '{key}' is taken in models/; rename this run.")
-    for section in ("pretrain", "released"):
-        for key, recipe in getattr(study, section).items():
-            if recipe.steps is None:
-                raise StudyError(f"{section}.{key}: the key 'steps' is missing.")
-            _check_warm_start(study, recipe, f"{section}.{key}")
-            _check_crop(recipe, GRID_LR, f"{section}.{key}")
-    for key, selection in study.profile.selections.items():
-        if selection.highest is None and selection.share != 1:
-            where = f"profiles.{study.profile_name}.selections.{key}.share"
-            raise StudyError(f"{where}: means nothing without 'highest'; name a column there, or leave it out.")
-    for key, tiles in study.sets.items():
-        if tiles.selection not in study.profile.selections:
-            there = f"profiles.{study.profile_name}.selections"
-            raise StudyError(
-                f"sets.{key}.selection: there is no '{tiles.selection}' among {there} "
-                f"({', '.join(study.profile.selections)}); correct it, or add it there, as in every profile you use."
-            )
-        study.images(key)
+    _check_on_sample(study)
+    _check_selections(study)
     for section in ("recipes", "pretrain", "released"):
         for key, recipe in getattr(study, section).items():
             _check_losses(recipe, f"{section}.{key}")
             _check_degradation(study, recipe, f"{section}.{key}")
-    for name, variant in study.variants.items():
-        pick(study.sets, variant.set, f"variants.{name}.set")
-        if variant.snapshot is not None and variant.snapshot > variant.epochs:
-            raise StudyError(
-                f"variants.{name}.snapshot: comes after its last epoch; choose at most {variant.epochs:g}."
-            )
-        if study.recipe(name).scales != (1.0,):
-            where = f"recipes.{variant.recipe}.scales"
-            raise StudyError(f"{where}: a variant trains on the tiles of its set; leave it out.")
-        _check_warm_start(study, study.recipe(name), f"recipes.{variant.recipe}")
-        _check_crop(study.recipe(name), study.sets[variant.set].lr_size, f"recipes.{variant.recipe}")
+    _check_variants(study)
     _check_arms(study)
 
 
@@ -76,6 +50,51 @@ def _check_sources(study: Study) -> None:
         pick(study.data.sources, name, f"profiles.{study.profile_name}.sources")
 
 
+def _check_on_sample(study: Study) -> None:
+    """Warm starts and released models count steps, and crop from tiles of one size."""
+    for section in ("pretrain", "released"):
+        for key, recipe in getattr(study, section).items():
+            if recipe.steps is None:
+                raise StudyError(f"{section}.{key}: the key 'steps' is missing.")
+            _check_warm_start(study, recipe, f"{section}.{key}")
+            _check_crop(recipe, GRID_LR, f"{section}.{key}")
+
+
+def _check_selections(study: Study) -> None:
+    """A selection's share needs something to rank by; every set needs a selection and a count of the profile."""
+    there = f"profiles.{study.profile_name}.selections"
+    for key, selection in study.profile.selections.items():
+        if selection.highest is None and selection.share != 1:
+            raise StudyError(
+                f"{there}.{key}.share: means nothing without 'highest'; name a column there, or leave it out."
+            )
+    for key, tiles in study.sets.items():
+        if tiles.selection not in study.profile.selections:
+            raise StudyError(
+                f"sets.{key}.selection: there is no '{tiles.selection}' among {there} "
+                f"({', '.join(study.profile.selections)}); correct it, or add it there, as in every profile you use."
+            )
+        study.images(key)
+
+
+def _check_variants(study: Study) -> None:
+    for name, variant in study.variants.items():
+        pick(study.sets, variant.set, f"variants.{name}.set")
+        if variant.snapshot is not None and variant.snapshot > variant.epochs:
+            raise StudyError(
+                f"variants.{name}.snapshot: comes after its last epoch; choose at most {variant.epochs:g}."
+            )
+        _check_on_set(study, study.recipe(name), variant.set, f"recipes.{variant.recipe}")
+
+
+def _check_on_set(study: Study, recipe: Recipe, set_name: str, where: str) -> None:
+    """The tiles of a set are cut before, so a recipe can't choose their scales, nor crops larger than they are."""
+    if recipe.scales != (1.0,):
+        raise StudyError(f"{where}.scales: means nothing where the tiles are those of a set; leave it out.")
+    _check_warm_start(study, recipe, where)
+    _check_crop(recipe, study.sets[set_name].lr_size, where)
+
+
 def _check_warm_start(study: Study, recipe: Recipe, where: str) -> None:
     if recipe.warm_start is None:
         return
@@ -93,8 +112,7 @@ def _check_arms(study: Study) -> None:
         where = f"ablation.changes.{name}"
         _check_losses(recipe, where)
         _check_degradation(study, recipe, where)
-        _check_warm_start(study, recipe, where)
-        _check_crop(recipe, study.sets[variant.set].lr_size, where)
+        _check_on_set(study, recipe, variant.set, where)
 
 
 def _check_crop(recipe: Recipe, lr_size: int, where: str) -> None:
