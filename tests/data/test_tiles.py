@@ -126,3 +126,6 @@ def test_with_several_scales_tiles_are_cut_at_each_that_is_large_enough(tiny_stu
     halved = grid_tiles([resize(whole, 0.5)], 256)  # 0.4 is too small
     assert len(halved) == 4
     assert np.array_equal(tiles.hr, np.concatenate([grid_tiles([whole], 256).hr, halved.hr]))
+    tiny_study.set("released.recommended-psnr.scales", [0.4, 0.001])
+    with pytest.raises(StudyError, match="no photograph is as large as a tile of 256x256"):
+        training_tiles(tiny_study.load(), "recommended-psnr")

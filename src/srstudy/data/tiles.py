@@ -73,6 +73,7 @@ def grid_tiles(photos: list[np.ndarray], hr_size: int) -> Tiles:
 
     LR is made from the whole photo and then cut, so a tile's border knows its surroundings, as it does
     when a whole photo is enhanced. Photos smaller than a tile are left out.
+    Raises StudyError if that leaves none.
     """
     hr_tiles, lr_tiles = [], []
     for photo in photos:
@@ -99,7 +100,7 @@ def _starts(length: int, size: int) -> list[int]:
 def training_tiles(study: Study, name: str) -> Tiles:
     """The tiles that a variant, a warm start or a released model trains on.
 
-    Raises StudyError if the variant's set is not prepared yet.
+    Raises StudyError if the variant's set is not prepared yet, or all `scales` of the others are too small.
     """
     if name in study.on_sample:
         return sample_tiles(study.root, study.recipe(name).scales)
@@ -111,6 +112,7 @@ def sample_tiles(root: Path, scales: Sequence[float] = (1.0,)) -> Tiles:
 
     With several `scales` each photograph is resized by each of these factors, and cut where it is large enough: more
     detail to a tile, from the same photographs (FSRCNN, Dong et al. 2016, arXiv:1608.00367, 4.1).
+    Raises StudyError if none is large enough at any.
     """
     photos = [read_rgb(root / photo.path) for photo in sample_photos(root) if photo.split == "train"]
     sized = [resize(photo, factor) for factor in scales for photo in photos]
