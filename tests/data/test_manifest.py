@@ -217,10 +217,12 @@ def test_a_copy_of_what_a_table_lists_is_left_out_even_if_that_is_itself(album, 
     assert manifest.excluded[copy] == f"duplicate of one whose split is given: {small}"
 
 
-def test_of_duplicates_that_one_table_lists_training_gives_way(album, good, photos):
+def test_of_duplicates_that_one_table_lists_training_gives_way_and_a_copy_is_that_of_the_kept_one(album, good, photos):
     ids = album.list(photos[4], "a", "train"), album.list(darker(photos[4]), "b", "test")
+    copy = album.add(photos[4].resize((400, 400)), "train")
     manifest = album.manifest().set_index("id")
     assert list(manifest.excluded[list(ids)]) == [f"duplicate in test: {ids[1]}", ""]
+    assert manifest.excluded[copy] == f"duplicate of one whose split is given: {ids[1]}"
 
 
 def alike(manifest: pd.DataFrame, root: Path, most: float) -> list[tuple[str, str]]:

@@ -39,12 +39,13 @@ def make_manifest(study: Study) -> pd.DataFrame:
     sizes = manifest.width.astype(str) + "x" + manifest.height.astype(str)
     manifest.loc[small, "excluded"] = f"smaller than the HR tile of {hr_size}x{hr_size}: " + sizes[small]
     manifest["group"] = duplicate_groups(manifest, study.data.duplicates)
-    manifest["excluded"] = _without_copies(manifest)
     given = manifest[manifest.given]
     # Grouped without the others, because one of those can link two photographs that are no duplicates.
     given = given.assign(group=duplicate_groups(given, study.data.duplicates))
-    for rows in (given, manifest[~manifest.given]):
-        manifest.loc[rows.index, "excluded"] = _without_duplicates(rows)
+    manifest.loc[given.index, "excluded"] = _without_duplicates(given)
+    manifest["excluded"] = _without_copies(manifest)
+    others = manifest[~manifest.given]
+    manifest.loc[others.index, "excluded"] = _without_duplicates(others)
     _check_splits(manifest)
     return manifest.drop(columns=["thumbnail", "given"])
 
@@ -86,8 +87,11 @@ def _described(study: Study, name: str) -> pd.DataFrame:
 def _without_copies(manifest: pd.DataFrame) -> pd.Series:
     """`excluded`, with a reason for each duplicate of a photograph whose split is given, itself left out or not: its
     split may have been trained on before, as the sample's was for the warm starts.
+
+    Of several such photographs in a group, the reason names one that is kept, if any is.
     """
-    originals = manifest[manifest.given].groupby("group").id.first()
+    kept_first = manifest[manifest.given].sort_values("excluded", kind="stable")
+    originals = kept_first.groupby("group").id.first()
     copies = manifest[~manifest.given & (manifest.excluded == "") & manifest.group.isin(originals.index)]
     if len(copies):
         one = copies.iloc[0]
