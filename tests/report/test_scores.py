@@ -54,6 +54,16 @@ def test_released_models_come_last_as_far_as_they_have_been_judged(evaluated):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("level", "photos"), [(101, PHOTOS), (100, PHOTOS[:3]), (100, (*PHOTOS, "cat"))])
+def test_a_released_model_judged_on_other_pictures_is_left_out_and_named(evaluated, capfd, level, photos):
+    table = pd.concat([scores_of("bicubic", level, photos), scores_of("recommended-gan", 60, photos)])
+    write_csv(evaluated.root / "reports" / "scores" / "recommended-gan.csv", table)
+    assert "recommended-gan" not in set(load_scores(evaluated).method)
+    (told,) = capfd.readouterr().err.splitlines()
+    assert told.startswith("reports/scores/recommended-gan.csv: on other test pictures than the runs")
+    assert "`python notebooks/run.py 04_evaluate --name recommended-gan -p variant recommended-gan`" in told
+
+
 def test_a_run_not_evaluated_yet_is_named_with_the_way_out(evaluated):
     (evaluated.root / "reports" / "scores" / "5k-64-plain.csv").unlink()
     with pytest.raises(StudyError, match=r"5k-64-plain\.csv: not evaluated yet; run `dvc repro evaluate@5k-64-plain`"):
