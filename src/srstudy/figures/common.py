@@ -34,7 +34,7 @@ subplots = partial(plt.subplots, FigureClass=StudyFigure)
 
 
 def spread(items: pd.DataFrame | Sequence, most: int) -> pd.DataFrame | list:
-    """At most `most` rows of a table or items of a sequence, spread evenly, the first and the last among them."""
+    """At most `most` (2 or more) rows of a table or items of a sequence, spread evenly from the first to the last."""
     places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
     return items.iloc[places] if isinstance(items, pd.DataFrame) else [items[place] for place in places]
 
@@ -57,7 +57,8 @@ def comparison(
 ) -> Figure:
     """The paper's figures 1 to 3: LR, enlargements and HR side by side, a zoomed crop below each, figures under each.
 
-    `enlarged` maps method -> uint8 [H, W, 3]; `captions` maps method -> text under it.
+    `hr`: uint8 [H, W, 3], H and W multiples of 4; `lr`: uint8 [H/4, W/4, 3]; `enlarged` maps method -> uint8 [H, W, 3];
+    `captions` maps method -> text under it.
     """
     nearest = np.kron(lr, np.ones((SCALE, SCALE, 1), lr.dtype))
     columns = {"LR": nearest, **enlarged, "HR": hr}
@@ -82,9 +83,10 @@ def comparison(
 
 
 def _most_lost(hr: np.ndarray) -> tuple[int, int, int]:
-    """Top, left and side of the square in which bicubic reduction loses most: where there is most to bring back.
+    """Top, left and side, in pixels, of the square in which bicubic reduction loses most: there is most to bring back.
 
-    Contrast alone would choose edges between light and dark, of which nothing is lost.
+    Contrast alone would choose edges between light and dark, of which little is lost. The side is two fifths of the
+    shorter one of `hr`, uint8 [H, W, 3].
     """
     side = 2 * min(hr.shape[:2]) // 5
     lost = np.abs(hr.astype(float) - upscale(downscale(hr))).mean(axis=2)

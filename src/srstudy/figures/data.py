@@ -64,22 +64,25 @@ def fact_boxes(manifest: pd.DataFrame, names: Sequence[str], title: str, columns
 
 
 def _all_alike(values: pd.Series) -> str:
+    """What to say of a fact with at most one value."""
     return f"{values.dropna().iloc[0]:g} for all that have one" if values.notna().any() else "none has one"
 
 
 def _medians(facts: pd.DataFrame, names: Sequence[str]) -> str:
-    """Of every fact, the sources with the lowest and the highest median."""
+    """Of every fact, the sources with the lowest and the highest median; or the value that all share."""
     texts = []
     for name in names:
-        medians = facts.groupby("source")[name].median().dropna()
-        ends = [f"{medians[end]:.4g} ({end})" for end in (medians.idxmin(), medians.idxmax())] if len(medians) else []
-        text = _all_alike(facts[name]) if facts[name].nunique() < 2 else " to ".join(ends)
+        medians = facts.groupby("source")[name].median()
+        if facts[name].nunique() < 2:
+            text = _all_alike(facts[name])
+        else:
+            text = " to ".join(f"{medians[end]:.4g} ({end})" for end in (medians.idxmin(), medians.idxmax()))
         texts.append(f"{FACTS[name][0]} {text}")
     return "; ".join(texts)
 
 
 def pair_grid(pairs: Mapping[str, Sequence[np.ndarray]], title: str, columns: int = 6) -> Figure:
-    """Photographs two by two, one above the other; `pairs` maps caption -> two of uint8 [H, W, 3]."""
+    """Photographs two by two, one above the other; `pairs` maps caption -> two of uint8 [H, W, 3], of any size."""
     rows = -(-len(pairs) // columns)
     figure, axes = subplots(rows, columns, figsize=(1.7 * columns, 3.3 * rows + 0.4), squeeze=False)
     for axis in axes.flat:
@@ -92,7 +95,10 @@ def pair_grid(pairs: Mapping[str, Sequence[np.ndarray]], title: str, columns: in
 
 
 def tile_pairs(hr: Sequence[np.ndarray], lr: Sequence[np.ndarray], names: Sequence[str], title: str) -> Figure:
-    """LR above HR for a handful of tiles, both drawn at the same size; `names` of the photographs they are cut from."""
+    """LR above HR for a handful of tiles, both drawn at the same size.
+
+    `hr` holds uint8 [S, S, 3], `lr` the same number of uint8 [S/4, S/4, 3], `names` those of their photographs.
+    """
     figure, axes = subplots(2, len(hr), figsize=(1.5 * len(hr), 4.3), squeeze=False)
     for column in range(len(hr)):
         for row, (name, image) in enumerate((("LR", lr[column]), ("HR", hr[column]))):

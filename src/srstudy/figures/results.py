@@ -73,7 +73,7 @@ def _ends(values: pd.Series) -> str:
 
 
 def _far_off(values: pd.Series) -> pd.Series:
-    """Which lie further from the median than ten times the distance of the quartiles."""
+    """bool, of each value: does it lie further from the median than ten times the distance of the quartiles?"""
     low, high = values.quantile(0.25), values.quantile(0.75)
     return (values - values.median()).abs() > max(10 * (high - low), 1e-9)
 

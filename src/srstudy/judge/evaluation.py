@@ -30,8 +30,9 @@ def test_images(study: Study, test_set: str | Path | None = None) -> dict[str, n
     """HR test images by name: those of the study (its centres, when the profile says so), or a folder of images,
     whose path is absolute or starts at the project's folder.
 
-    Images are cut to a multiple of 4; gray ones become RGB. Raises StudyError for what is no folder or an empty one,
-    and for images that can't be read, or are too small to judge: all of them, or the first few, by name.
+    Images, uint8 [H, W, 3], are cut to a multiple of 4; gray ones become RGB. Raises StudyError for what is no folder
+    or an empty one, for two images of one name, and for images that can't be read, or are too small to judge: all of
+    them, or the first few, by name.
     """
     if test_set is not None:
         images = _by_name(list_images(_test_folder(study, test_set)))
@@ -70,6 +71,7 @@ def sample_images(study: Study, split: str, count: int | None = None) -> dict[st
 
 
 def _test_folder(study: Study, test_set: str | Path) -> Path:
+    """The whole path of a test set, which may not exist. Raises StudyError for a file."""
     folder = (study.root / Path(test_set).expanduser()).resolve()
     if folder.is_file():
         raise StudyError(f"{folder}: is a file; give the folder that holds the HR images, such as '{folder.parent}'.")
@@ -77,6 +79,7 @@ def _test_folder(study: Study, test_set: str | Path) -> Path:
 
 
 def _by_name(paths: Sequence[Path]) -> dict[str, np.ndarray]:
+    """The images of one folder by their names without the ending. Raises StudyError as `test_images` says."""
     images, broken = {}, {}
     for path in paths:
         if path.stem in images:
@@ -93,7 +96,7 @@ def _by_name(paths: Sequence[Path]) -> dict[str, np.ndarray]:
 
 
 def _first(names: Collection[str]) -> str:
-    """So many names as a reader can take in."""
+    """The first `MOST_NAMED` names, and how many more there are."""
     more = len(names) - MOST_NAMED
     return ", ".join(list(names)[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
