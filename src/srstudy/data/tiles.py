@@ -86,7 +86,9 @@ def grid_tiles(photos: list[np.ndarray], hr_size: int) -> Tiles:
                 top_hr, left_hr = top * SCALE, left * SCALE
                 hr_tiles.append(hr[top_hr : top_hr + hr_size, left_hr : left_hr + hr_size])
     if not hr_tiles:
-        raise StudyError(f"no photograph is as large as a tile of {hr_size}x{hr_size}; choose a smaller lr_size.")
+        raise StudyError(
+            f"no photograph is as large as a tile of {hr_size}x{hr_size}; choose a smaller lr_size, or larger scales."
+        )
     return Tiles(hr=np.stack(hr_tiles), lr=np.stack(lr_tiles))
 
 
