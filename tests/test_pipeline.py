@@ -15,7 +15,7 @@ TEXT = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 # A stage that is run once per variant, or warm start, keeps its description under `do`.
 STAGES = {name: stage.get("do", stage) for name, stage in yaml.safe_load(TEXT)["stages"].items()}
-STUDY = [name for name in STAGES if name != "pretrain"]  # hours long, so it has a rule of its own below
+STUDY = [name for name in STAGES if name not in ("pretrain", "released")]  # hours long: they have rules of their own
 
 # Modules that are no dependency although they are imported, and why. What they import doesn't count either.
 EVERYWHERE = {
@@ -177,7 +177,21 @@ def test_a_warm_start_is_trained_anew_for_other_photographs_or_another_recipe_al
     stage = STAGES["pretrain"]
     assert stage["deps"] == ["data/sample/SOURCES.csv", "data/sample/photos"]
     assert stage["params"] == ["pretrain.${key}"]
-    assert names(stage["outs"]) == ["models/pretrained/${key}"]
+    assert names(stage["outs"]) == ["models/pretrained/${key}/generator.keras"]
+
+
+def test_a_released_model_is_never_trained_by_a_repro():
+    """DVC runs no frozen stage; where a model is missing, it says so and stops."""
+    stage = STAGES["released"]
+    assert stage["frozen"]
+    assert stage["params"] == ["released.${key}"]
+    assert names(stage["outs"]) == ["models/released/${key}/generator.keras"]
+
+
+def test_what_is_given_is_judged_like_what_is_trained():
+    each = yaml.safe_load(TEXT)["stages"]["evaluate-given"]["foreach"]
+    assert [name for name, item in each.items() if item["section"] == "pretrain"] == list(PARAMS["pretrain"])
+    assert [name for name, item in each.items() if item["section"] == "released"] == list(PARAMS["released"])
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -187,5 +201,5 @@ def test_dvc_never_removes_an_output_before_its_stage_runs(stage):
 
 
 def test_the_file_stays_readable():
-    assert len(TEXT.splitlines()) <= 140
+    assert len(TEXT.splitlines()) <= 150
     assert max(map(len, TEXT.splitlines())) <= 120

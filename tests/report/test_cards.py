@@ -102,8 +102,9 @@ def test_every_link_of_a_card_leads_into_the_project(released, root):
 def test_a_record_that_is_missing_is_named_with_the_way_out(released, record):
     path = released.root / "reports" / record.format(NAME)
     path.unlink()
-    stage = f"04_evaluate --name {NAME}" if record.startswith("scores") else f"03_train --name released-{NAME}"
-    with pytest.raises(StudyError, match=rf"{path.name}: missing.*run.py {stage} -p variant {NAME}"):
+    train = f"run.py 03_train --name released-{NAME} -p variant {NAME}"
+    command = f"dvc repro evaluate-given@{NAME}" if record.startswith("scores") else train
+    with pytest.raises(StudyError, match=f"{path.name}: missing.*{command}"):
         write_card(released, NAME)
 
 

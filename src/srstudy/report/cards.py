@@ -117,11 +117,9 @@ def _figures(study: Study, name: str) -> str:
 def _existing(path: Path, study: Study, name: str) -> Path:
     if path.is_file():
         return path
-    stage = f"04_evaluate --name {name}" if path.parent.name == "scores" else f"03_train --name released-{name}"
-    raise StudyError(
-        f"{path.relative_to(study.root).as_posix()}: missing, and the card needs it; run "
-        f"`python notebooks/run.py {stage} -p variant {name}`."
-    )
+    train = f"python notebooks/run.py 03_train --name released-{name} -p variant {name}"
+    command = f"dvc repro evaluate-given@{name}" if path.parent.name == "scores" else train
+    raise StudyError(f"{path.relative_to(study.root).as_posix()}: missing, and the card needs it; run `{command}`.")
 
 
 def main() -> int:
