@@ -31,7 +31,7 @@ from srstudy.schema import pick
 
 ROOT = Path(__file__).resolve().parent.parent
 KEEP_METADATA = {"tags"}
-OUTSIDE = {"06_ablation", "07_cctv"}  # notebooks that are no stage: their time is none of the study's
+OUTSIDE = {"06_ablation"}  # notebooks that are no stage: their time is none of the study's
 # TensorFlow's information and warnings, which it writes before it reads its own setting not to.
 CHATTER = re.compile(
     r"(?:WARNING: All log messages before absl|[IW]\d{4} [\d:.]+ +\d+ |^To enable the following instr"

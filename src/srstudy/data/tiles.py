@@ -117,5 +117,7 @@ def sample_tiles(root: Path, scales: Sequence[float] = (1.0,)) -> Tiles:
     Raises StudyError if none is large enough at any.
     """
     photos = [read_rgb(root / photo.path) for photo in sample_photos(root) if photo.split == "train"]
-    sized = [resize(photo, factor) for factor in scales for photo in photos]
-    return grid_tiles(sized, SCALE * GRID_LR)
+    side = SCALE * GRID_LR
+    pairs = [(photo, factor) for factor in scales for photo in photos]
+    sized = [resize(photo, factor) for photo, factor in pairs if round(min(photo.shape[:2]) * factor) >= side]
+    return grid_tiles(sized, side)

@@ -34,7 +34,7 @@ def upscale(lr: np.ndarray, scale: int = SCALE) -> np.ndarray:
 def resize(image: np.ndarray, factor: float) -> np.ndarray:
     """uint8 [H, W, C] -> uint8 [H * factor, W * factor, C], to whole pixels, by the same interpolation.
 
-    `factor` is above 0; where it leaves no pixel, the image is empty.
+    `factor` leaves a pixel at least.
     """
     height, width = (round(side * factor) for side in image.shape[:2])
     return image if factor == 1 else _resize(image, height, width)
@@ -48,8 +48,6 @@ def crop_to_multiple(hr: np.ndarray, scale: int = SCALE) -> np.ndarray:
 
 def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Rows first, then columns, rounded and clipped to 8 bits after each pass, as MATLAB does."""
-    if 0 in (height, width):
-        return np.zeros((height, width, *image.shape[2:]), np.uint8)
     tall = _resize_rows(image, height)
     return _resize_rows(tall.swapaxes(0, 1), width).swapaxes(0, 1)
 

@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pandas as pd
 from srstudy.config import Study
 from srstudy.errors import StudyError
 from srstudy.judge.guards import guard_events
-from srstudy.judge.metrics import BICUBIC, MEASURES
+from srstudy.judge.metrics import MEASURES
 from srstudy.statistics import LEVELS, bias_difference, colour_bias, estimate, main_effect
 
 FACTORS = ("10k − 5k images", "64 − 32 px", "augmented − plain")
@@ -27,48 +26,18 @@ def load_scores(study: Study) -> pd.DataFrame:
     """Scores of every run on every test photo: columns photo, method and the measures; bicubic and warm starts first,
     released models last.
 
-    No stage judges released models, so those that were not judged, or on other pictures than the runs, are left out;
-    of the latter a line on stderr says so.
     Raises StudyError when a run is not evaluated yet, or was evaluated on other photographs than the rest.
     """
     tables = []
-    for name in (*study.warm_starts, *study.variants):
-        path = _scores_path(study, name)
+    for name in (*study.warm_starts, *study.variants, *study.released):
+        path = study.root / "reports" / "scores" / f"{name}.csv"
         if not path.is_file():
             stage = "evaluate" if name in study.variants else "evaluate-given"
             raise StudyError(f"reports/scores/{name}.csv: not evaluated yet; run `dvc repro {stage}@{name}`.")
         tables.append(pd.read_csv(path))
         if set(tables[-1].photo) != set(tables[0].photo):
             raise StudyError(f"reports/scores/{name}.csv: other test photographs than the rest; run `dvc repro`.")
-    tables += _scores_of_released(study, tables[0])
     return pd.concat(tables, ignore_index=True).drop_duplicates(["photo", "method"], ignore_index=True)
-
-
-def _scores_of_released(study: Study, of_a_run: pd.DataFrame) -> list[pd.DataFrame]:
-    """Scores of each released model that was judged on the pictures of `of_a_run`."""
-    tables = []
-    for name in study.released:
-        path = _scores_path(study, name)
-        table = pd.read_csv(path) if path.is_file() else None
-        if table is not None and _same_pictures(table, of_a_run):
-            tables.append(table)
-        elif table is not None:
-            print(
-                f"reports/scores/{name}.csv: on other test pictures than the runs, so left out; to have it, run "
-                f"`python notebooks/run.py 04_evaluate --name {name} -p variant {name}`.",
-                file=sys.stderr,
-            )
-    return tables
-
-
-def _scores_path(study: Study, name: str) -> Path:
-    return study.root / "reports" / "scores" / f"{name}.csv"
-
-
-def _same_pictures(one: pd.DataFrame, other: pd.DataFrame) -> bool:
-    """Whether two tables of scores are of the same pictures, not cut otherwise: bicubic has the same PSNR on them."""
-    one, other = (table[table.method == BICUBIC].set_index("photo").psnr_y.sort_index() for table in (one, other))
-    return one.index.equals(other.index) and np.allclose(one, other, rtol=0, atol=0.001)
 
 
 def by_reading(study: Study, scores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
