@@ -44,6 +44,11 @@ def test_a_figure_tells_what_is_seen_in_it():
     assert repr(DRAWN["interval_bars"]("runs")) == f"Figure: runs. {bars}"
     assert repr(DRAWN["tile_pairs"]("tiles")) == "Figure: tiles. LR above HR, a tile each of a, b"
     assert repr(DRAWN["colour_scatter"]("colours")).endswith("each mean: a a* +2, b* +1")
+    panels = "A panel for each selection, a cross at its mean: a a* +2, b* +2"
+    assert repr(DRAWN["selection_panels"]("colours")) == f"Figure: colours. {panels}"
+    curves = "From the first to the last step: content 2 to 1"
+    assert repr(DRAWN["curves"]("a run")) == f"Figure: a run. {curves}"
+    assert repr(DRAWN["effect_bars"]("effects")).startswith("Figure: effects. PSNR-Y (dB): a +1 [")
 
 
 def place(square: tuple[int, int, int]) -> str:

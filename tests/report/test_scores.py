@@ -26,7 +26,7 @@ def scores_of(method: str, level: float, photos=PHOTOS) -> pd.DataFrame:
 
 @pytest.fixture
 def evaluated(tiny_study):
-    """A study with all evaluated, variant number n with level n, warm starts with 50 and 51, released models from 60, bicubic
+    """A study with all evaluated: variant number n with level n, warm starts from 50, released models from 60, bicubic
     with 100.
     """
     study = tiny_study.load()

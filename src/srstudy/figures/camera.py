@@ -31,7 +31,7 @@ def camera_steps(
     for axis, (caption, image) in zip(axes.flat, pictures):
         axis.imshow(image, interpolation="nearest")
         axis.set_title(f"{caption}\n{image.shape[1]}×{image.shape[0]}", fontsize=9)
-    return titled(figure, title)
+    return titled(figure, title, f"One after another: {', '.join(caption for caption, _ in pictures)}")
 
 
 def looks_histograms(groups: Mapping[str, pd.DataFrame], title: str) -> Figure:
@@ -40,6 +40,7 @@ def looks_histograms(groups: Mapping[str, pd.DataFrame], title: str) -> Figure:
     `groups` maps name -> table of `noreference.looks`; the first one is what the others, two at most, are held against.
     """
     (first, real), *others = groups.items()
+    seen = []
     figure, axes = subplots(1, len(LOOKS), figsize=(4.0 * len(LOOKS), 3.1), squeeze=False)
     for axis, look in zip(axes[0], LOOKS):
         low, high = np.percentile(pd.concat([rows[look] for rows in groups.values()]), [1, 99])
@@ -47,6 +48,7 @@ def looks_histograms(groups: Mapping[str, pd.DataFrame], title: str) -> Figure:
         axis.hist(real[look].clip(low, high), edges, weights=_shares(real), color="0.8", label=first)
         for (name, rows), colour, line in zip(others, (HIGHLIGHT, PLAIN), ("--", "-")):
             label = f"{name}: {overlap(real[look], rows[look]):.2f}"
+            seen.append(f"{look} {label}")
             axis.hist(
                 rows[look].clip(low, high), edges, weights=_shares(rows), histtype="step", color=colour, label=label,
                 linewidth=1.6, linestyle=line,
@@ -55,7 +57,7 @@ def looks_histograms(groups: Mapping[str, pd.DataFrame], title: str) -> Figure:
         axis.tick_params(labelsize=7.5)
         axis.legend(fontsize=8, title="overlap with real frames", title_fontsize=8)
     axes[0, 0].set_ylabel("share of patches", fontsize=9)
-    return titled(figure, title)
+    return titled(figure, title, f"Overlap with {first}, 1 where the distributions are the same: {', '.join(seen)}")
 
 
 def frame_crops(crops: Sequence[Mapping[str, np.ndarray]], title: str) -> Figure:
@@ -66,7 +68,7 @@ def frame_crops(crops: Sequence[Mapping[str, np.ndarray]], title: str) -> Figure
             axis.imshow(image, interpolation="nearest")
             axis.set_title(name, fontsize=10)
             axis.axis("off")
-    return titled(figure, title)
+    return titled(figure, title, f"Side by side, a row for each of {len(crops)} places: {', '.join(crops[0])}")
 
 
 def _shares(rows: pd.DataFrame) -> np.ndarray:

@@ -49,7 +49,7 @@ def photo_grid(images: Mapping[str, np.ndarray], title: str, columns: int = 8) -
         step = max(1, min(image.shape[:2]) // 120)
         axis.imshow(image[::step, ::step])
         axis.set_title(textwrap.fill(caption, 20), fontsize=6)
-    return titled(figure, title)
+    return titled(figure, title, f"Thumbnails: {', '.join(' '.join(caption.split()) for caption in images)}")
 
 
 def comparison(

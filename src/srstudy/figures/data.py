@@ -144,6 +144,7 @@ def selection_panels(
     rows = -(-len(selections) // columns)
     columns = min(columns, len(selections))
     size = 3.1 * columns, 2.9 * rows + 0.4
+    seen = []
     figure, axes = subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(selections) :]:
         axis.axis("off")
@@ -153,10 +154,12 @@ def selection_panels(
         for points, colour in ((pd.concat(selections.values()), "0.85"), (chosen, PLAIN)):
             shown = points.iloc[:: max(1, len(points) // 1000)]
             axis.scatter(shown.mean_a, shown.mean_b, s=12, color=colour, alpha=0.8, linewidth=0)
-        axis.scatter(*mean_colour(chosen), s=140, marker="+", linewidth=2.5, color=HIGHLIGHT)
+        mean = mean_colour(chosen)
+        seen.append(f"{name} a* {round(mean[0]):+d}, b* {round(mean[1]):+d}")
+        axis.scatter(*mean, s=140, marker="+", linewidth=2.5, color=HIGHLIGHT)
         axis.set_title(captions[name], fontsize=8)
         axis.set_xlabel("mean a* (green to red)", fontsize=8)
         axis.tick_params(labelsize=7.5)
     for axis in axes[:, 0]:
         axis.set_ylabel("mean b* (blue to yellow)", fontsize=8)
-    return titled(figure, title)
+    return titled(figure, title, f"A panel for each selection, a cross at its mean: {'; '.join(seen)}")

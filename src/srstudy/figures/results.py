@@ -35,10 +35,13 @@ def effect_bars(table: pd.DataFrame, measures: Sequence[str], title: str) -> Fig
     `table`: columns factor, measure, value, low, high.
     """
     figure, axes = subplots(1, len(measures), figsize=(3.1 * len(measures), 1.9), squeeze=False)
+    seen = []
     for axis, measure in zip(axes[0], measures):
         rows = table[table.measure == measure]
         _draw_intervals(axis, rows, list(rows.factor), 0, measure)
-    return titled(figure, title)
+        effects = (f"{row.factor} {row.value:+.3g} [{row.low:+.3g}, {row.high:+.3g}]" for row in rows.itertuples())
+        seen.append(f"{MEASURES[measure][0]}: {', '.join(effects)}")
+    return titled(figure, title, ". ".join(seen))
 
 
 def arm_dots(table: pd.DataFrame, measures: Sequence[str], title: str) -> Figure:

@@ -27,17 +27,20 @@ def curves(history: Sequence[Mapping[str, float]], title: str, columns: int = 5)
     names = [name for name in table if name not in ("step", "epoch", *RATES)]
     rows = -(-len(names) // columns)
     figure, axes = subplots(rows, columns, figsize=(2.3 * columns, 1.9 * rows), squeeze=False)
+    seen = []
     for axis, name in zip(axes.flat, names):
         known = table[["step", name]].dropna()
         axis.plot(known.step, known[name], color=PLAIN, marker="." if len(known) < 12 else None)
-        axis.set_title(HISTORY.get(name, name.replace("_", " ")), fontsize=9)
+        label = HISTORY.get(name, name.replace("_", " "))
+        seen += [f"{label} {ends[0]:.4g} to {ends[-1]:.4g}" for ends in [known[name].to_numpy()] if len(ends)]
+        axis.set_title(label, fontsize=9)
         axis.set_xlim(0, 1.03 * table.step.max())
         axis.tick_params(labelsize=7)
     for axis in axes.flat[len(names) :]:
         axis.axis("off")
     for axis in axes[-1]:
         axis.set_xlabel("step", fontsize=8)
-    return titled(figure, title)
+    return titled(figure, title, f"From the first to the last step: {'; '.join(seen)}")
 
 
 def rate_curves(rates: pd.DataFrame, title: str) -> Figure:
@@ -63,9 +66,10 @@ def strips(folder: str | Path, title: str, most: int = 6) -> Figure | None:
         return None
     chosen = spread(paths, most)
     figure, axes = subplots(len(chosen), 1, figsize=(8, 2.1 * len(chosen)), squeeze=False)
-    for axis, path in zip(axes[:, 0], chosen):
+    steps = [f"step {int(path.stem.rpartition('-')[2]):,}" for path in chosen]
+    for axis, path, step in zip(axes[:, 0], chosen, steps):
         axis.imshow(read_rgb(path))
-        axis.set_ylabel(f"step {int(path.stem.rpartition('-')[2]):,}", fontsize=8)
+        axis.set_ylabel(step, fontsize=8)
         axis.set_xticks([])
         axis.set_yticks([])
-    return titled(figure, title)
+    return titled(figure, title, f"One below the other: {', '.join(steps)}")
