@@ -118,11 +118,16 @@ class Generator:
 
 @dataclass(frozen=True)
 class Discriminator:
-    """Filters of the first block, units of the dense layer, batch-norm momentum (paper III-B)."""
+    """Filters of the first block, units of the dense layer, batch-norm momentum (paper III-B).
+
+    One that learns more slowly than the generator wins later; other games need the opposite (Heusel et al. 2017,
+    arXiv:1706.08500).
+    """
 
     filters: Count
     dense: Count
     momentum: Share
+    learning_rate: Amount | None = None  # None: the generator's
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,23 @@ def test_an_srgan_step_moves_both_players_and_reports_every_loss(tiles):
         assert all((a != b).any() for a, b in zip(weights, model.get_weights()) if a.ndim == 4)
 
 
+def test_a_discriminator_may_learn_at_a_rate_of_its_own(fit):
+    slow = replace(SRGAN, schedule="cosine", discriminator=replace(SRGAN.discriminator, learning_rate=1e-5))
+    first, _, last = fit(slow, 3).history
+    assert (first["learning_rate"], first["discriminator_learning_rate"]) == pytest.approx((2e-4, 1e-5))
+    assert last["discriminator_learning_rate"] == pytest.approx(last["learning_rate"] / 20)
+    rates = []
+    for rate in (None, 1e-5):
+        keras.utils.set_random_seed(7)
+        players = make_players(
+            replace(slow, discriminator=replace(slow.discriminator, learning_rate=rate)), 32, 3, None
+        )
+        rates.append(
+            [float(some.learning_rate) for some in (players.generator_optimizer, players.discriminator_optimizer)]
+        )
+    assert rates == [pytest.approx([2e-4, 2e-4]), pytest.approx([2e-4, 1e-5])]
+
+
 def test_the_discriminators_update_leaves_no_trace_in_the_generators_gradient(tiles):
     """With content alone the generator moves as if there were no discriminator."""
     moved = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -40,15 +40,16 @@ def make_players(recipe: Recipe, hr_size: int, steps: int, warm_start: str | Pat
     generator = build_generator(recipe.generator)
     if warm_start is not None:
         generator.set_weights(architectures.load_model(warm_start).get_weights())
-    discriminator = None
+    discriminator, discriminator_optimizer = None, None
     if recipe.loss_weights.adversarial:
         settings = recipe.discriminator
         discriminator = architectures.discriminator(hr_size, settings.filters, settings.dense, settings.momentum)
+        discriminator_optimizer = _optimizer(as_the_discriminator(recipe), steps, discriminator)
     return Players(
         generator=generator,
         generator_optimizer=_optimizer(recipe, steps, generator, ema=recipe.ema),
         discriminator=discriminator,
-        discriminator_optimizer=_optimizer(recipe, steps, discriminator) if discriminator else None,
+        discriminator_optimizer=discriminator_optimizer,
         content_loss=_content_loss(recipe) if recipe.loss_weights.content else None,
     )
 
@@ -62,6 +63,11 @@ def weights_of(players: Players) -> list[np.ndarray]:
         for variable, average in zip(players.generator.trainable_variables, averages):
             weights[variable.path] = average.numpy()
     return list(weights.values())
+
+
+def as_the_discriminator(recipe: Recipe) -> Recipe:
+    """The recipe at the discriminator's own learning rate, where it has one."""
+    return replace(recipe, learning_rate=recipe.discriminator.learning_rate or recipe.learning_rate)
 
 
 def _content_loss(recipe: Recipe) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
