@@ -7,10 +7,12 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from srstudy.data.images import read_rgb
 from srstudy.errors import StudyError
 from srstudy.files import write_csv, write_json
 from srstudy.networks.architectures import residual_generator, save_model
@@ -91,6 +93,14 @@ def test_figures_on_the_cameras_lr_are_on_the_card_of_those_that_were_judged_on_
     write_scores(released.root / "reports" / "footage" / "cctv.csv", NAME)
     assert f"| the same, LR by `cctv` | 2 | {NAME} | 29.00 | 0.8124 |" in card(released, NAME)
     assert "cctv`" not in card(released, GAN)
+
+
+def test_the_lines_under_use_enlarge_a_picture(released, save_image, monkeypatch):
+    [lines] = re.findall(r"^```python\n(.*?)^```", card(released, NAME), re.DOTALL | re.MULTILINE)
+    save_image(np.full((9, 7), 100, np.uint8), "small.jpg")
+    monkeypatch.chdir(released.root)
+    exec(lines, {})
+    assert read_rgb("large.png").shape == (36, 28, 3)
 
 
 def test_every_link_of_a_card_leads_into_the_project(released, root):

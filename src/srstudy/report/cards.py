@@ -34,6 +34,20 @@ SEEN = {  # by whether its LR was bicubic
   enlarges worse than a generator trained on those.""",
 }
 
+USE = """\
+In the study's environment, from the project's folder; a picture of any size and mode:
+
+```python
+from PIL import Image
+
+from srstudy.data.images import read_rgb
+from srstudy.networks.architectures import load_model
+from srstudy.networks.enhance import Enhancer
+
+enlarge = Enhancer(load_model("models/released/{name}/generator.keras"), "image")
+Image.fromarray(enlarge(read_rgb("small.jpg"))).save("large.png")
+```"""
+
 LICENCE = """\
 The weights come with the project and under its [licence](../../../LICENSE). The photographs that they were trained on
 keep their own, and are named with their authors in [SOURCES.csv](../../../data/sample/SOURCES.csv)."""
@@ -56,6 +70,7 @@ def card(study: Study, name: str) -> str:
     sections = {
         f"# {name}": f"A generator of the study: an image of any size in, one four times as large out. It is "
         f"`{model.name}`, {model.stat().st_size / 1e6:.2f} MB, {load_model(model).count_params():,} parameters.",
+        "## Use": USE.format(name=name),
         "## Data": _data(study),
         "## Training": _training(study, name),
         "## Figures": _figures(study, name),
