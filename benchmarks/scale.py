@@ -1,8 +1,9 @@
-"""The scan of 10,000 and of 70,000 images: how fast, in how much memory, and what an interruption costs.
+"""10,000 and 70,000 images scanned and prepared: how fast, in how much memory, and what an interruption costs.
 
 `python benchmarks/scale.py` generates the images, re-encoded crops of the sample's photographs and hard links to them,
-in a temporary folder, and writes `scale.csv` and its table in README.md. Beside it, a loop over the files on one core
-that computes the same facts with Pillow, SciPy and scikit-image, as one would write it at first.
+in a temporary folder, which takes up to 16 GB, and writes `scale.csv` and its table in README.md. Beside the scan, a
+loop over the files on one core that computes the same facts with Pillow, SciPy and scikit-image, as one would write it
+at first.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ from skimage.color import rgb2gray, rgb2lab
 from srstudy.config import load_study
 from srstudy.data import scan
 from srstudy.data.facts import facts_of, jpeg_quality
+from srstudy.data.prepare import cut_set
+from srstudy.data.tiles import writing_tiles
+from srstudy.settings import TileSet
 
 HERE = Path(__file__).resolve().parent
 SIZE = 500, 375  # as most of MirFlickr and of ImageNet
@@ -44,10 +48,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sizes", nargs="*", type=int, default=[10_000, 70_000], help="numbers of images")
     parser.add_argument("--distinct", type=int, default=3000, help="of these, files that are no hard links")
-    parser.add_argument("--scan", help="used inside: scan the images of this folder, say what was done")
+    parser.add_argument("--inside", nargs=2, help="used inside: what to do with the images of which folder")
     options = parser.parse_args()
-    if options.scan:
-        print(json.dumps(scanned(Path(options.scan))))
+    if options.inside:
+        part, folder = options.inside
+        print(json.dumps({"scan": scanned, "prepare": prepared}[part](Path(folder))))
         return 0
     rows = []
     for count in options.sizes:
@@ -55,7 +60,7 @@ def main() -> int:
             files = generate(Path(folder) / "images", count, min(count, options.distinct))
             rows.append({"images": count, **measured(Path(folder), files)})
             print(rows[-1], flush=True)
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).round(1)
     if set(options.sizes) == {10_000, 70_000}:
         publish("scale", table)
     return 0
@@ -81,32 +86,36 @@ def generate(folder: Path, count: int, distinct: int) -> list[Path]:
 
 
 def measured(folder: Path, files: list[Path]) -> dict[str, object]:
-    """Scan the images whole, then again with a kill in its midst, and a part of them by the plain loop."""
+    """Scan the images whole, again with a kill in its midst, and some by the plain loop; then prepare them."""
     out, parts = folder / "scan.parquet", folder / ".scan.part"
-    process = start(folder)
+    process = start("scan", folder)
     memory = peak_memory(process)
     whole, content = json.loads(process.communicate()[0]), out.read_bytes()
     shutil.rmtree(parts)
 
-    process = start(folder)
+    process = start("scan", folder)
     while len(list(parts.glob("[!.]*.parquet"))) < len(files) // scan.CHUNK // 2:
         time.sleep(0.02)
     process.kill()
     process.communicate()
     kept = sum(len(pd.read_parquet(path, columns=["id"])) for path in parts.glob("[!.]*.parquet"))
-    resumed = json.loads(start(folder).communicate()[0])
+    resumed = json.loads(start("scan", folder).communicate()[0])
     rate, plain = len(files) / whole["seconds"], plain_rate(files[:PLAIN])
+    process = start("prepare", folder)
+    preparing = peak_memory(process)
+    tiles = json.loads(process.communicate()[0])
     return {
         "images/s": rate, "cores": os.cpu_count(), "images/s a core": rate / os.cpu_count(),
         "peak memory, MB": memory / 1e6, "saved when killed": kept,
         "looked at twice": kept + resumed["files"] - len(files), "equal bytes": out.read_bytes() == content,
         "plain loop on one core, images/s": plain, "ratio": rate / plain,
+        "tiles/s": tiles["tiles"] / tiles["seconds"], "peak memory of prepare, MB": preparing / 1e6,
     }  # fmt: skip
 
 
-def start(folder: Path) -> subprocess.Popen:
-    """The scan of `folder`/images in a process of its own."""
-    command = [sys.executable, __file__, "--scan", str(folder)]
+def start(part: str, folder: Path) -> subprocess.Popen:
+    """Scan or prepare `folder`/images in a process of its own."""
+    command = [sys.executable, __file__, "--inside", part, str(folder)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
@@ -122,6 +131,17 @@ def scanned(folder: Path) -> dict[str, float]:
     begun = time.perf_counter()
     scan.scan_source("images", folder / "images", "*", load_study().data.scan, folder / "scan.parquet", folder)
     return {"files": len(files), "seconds": time.perf_counter() - begun}
+
+
+def prepared(folder: Path) -> dict[str, float]:
+    """Cut a tile of 256 px from each image, by the facts of the scan, and say in how many seconds."""
+    study, rows = load_study(), pd.read_parquet(folder / "scan.parquet")
+    tiles = TileSet("curated", "10k", lr_size=64, augment=False)
+    begun = time.perf_counter()
+    with writing_tiles(folder / "tiles", len(rows), tiles.lr_size) as write:
+        for cut in cut_set(rows, tiles, len(rows), study.data, study.seed, folder, tiles.lr_size):
+            write(cut.hr, cut.lr)
+    return {"tiles": len(rows), "seconds": time.perf_counter() - begun}
 
 
 def peak_memory(process: subprocess.Popen) -> int:
