@@ -107,7 +107,7 @@ def measured(folder: Path, files: list[Path]) -> dict[str, object]:
     return {
         "images/s": rate, "cores": os.cpu_count(), "images/s a core": rate / os.cpu_count(),
         "peak memory, MB": memory / 1e6, "saved when killed": kept,
-        "looked at twice": kept + resumed["files"] - len(files), "equal bytes": out.read_bytes() == content,
+        "of these looked at again": kept + resumed["files"] - len(files), "equal bytes": out.read_bytes() == content,
         "plain loop on one core, images/s": plain, "ratio": rate / plain,
         "tiles/s": tiles["tiles"] / tiles["seconds"], "peak memory of prepare, MB": preparing / 1e6,
     }  # fmt: skip

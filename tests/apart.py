@@ -66,6 +66,7 @@ def main() -> None:
 
     from tests.tiny import RECIPES, SETTINGS
 
+    from srstudy.config import load_study
     from srstudy.data.tiles import open_tiles
     from srstudy.files import write_csv, write_json
     from srstudy.judge.metrics import RATES
@@ -79,6 +80,7 @@ def main() -> None:
     run = Run(
         recipe, tiles, options.steps, epoch_steps=8, seed=1,
         checkpoints=options.folder / f"{options.name}-checkpoints", snapshot_step=2,
+        camera=load_study().camera(recipe),
     )  # fmt: skip
     photos = {"first": tiles.hr[0], "last": tiles.hr[-1]}
     validation = Validation(photos, build_generator(recipe.generator), "image", lambda hr, srs: [0.5 for _ in srs])

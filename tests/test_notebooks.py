@@ -32,7 +32,7 @@ def code(notebook) -> list:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def test_the_study_is_five_notebooks_and_two_outside_the_chain():
+def test_the_study_is_seven_notebooks():
     assert [path.stem for path in NOTEBOOKS] == [
         "01_data", "02_prepare", "03_train", "04_evaluate", "05_report", "06_ablation", "07_cctv"
     ]  # fmt: skip

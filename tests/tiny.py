@@ -26,6 +26,22 @@ RECIPES = {
         crop=6,
         flips=True,
     ),
+    "footage": Recipe(
+        generator=Generator("residual", filters=4, blocks=1),
+        loss_weights=LossWeights(content=0.1, adversarial=1e-2, pixel=1.0),
+        learning_rate=2e-4,
+        batch_size=2,
+        discriminator=Discriminator(filters=2, dense=4, momentum=0.5, learning_rate=1e-4),
+        content=Content("hed-vgg16", "block1_conv1"),
+        label_smoothing=0.1,
+        relativistic=True,
+        schedule="cosine",
+        ema=0.9,
+        crop=6,
+        flips=True,
+        degradation="cctv",
+        precision="mixed_bfloat16",
+    ),
 }
 SETTINGS = Training(
     checkpoint_steps=3,

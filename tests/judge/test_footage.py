@@ -144,9 +144,17 @@ def test_figures_go_by_their_titles_and_are_equal_bytes_when_they_are_equal(corn
         "looks": lambda: looks_histograms({"real frames": table, "bicubic": table * 2, "cctv": table}, "looks"),
         "crops": lambda: frame_crops(footage.crops(corner[0], {"bicubic": enhanced["bicubic"][0]}, 1), "crops"),
     }
+    seen = {
+        "steps": "One after another: HR, 1. optics, 2. downscaling, a real frame",
+        "looks": "Overlap with real frames, 1 where the distributions are the same: " + ", ".join(
+            f"{look} {group}: {footage.overlap(table[look], table[look] * times):.2f}"
+            for look in footage.LOOKS for group, times in (("bicubic", 2), ("cctv", 1))
+        ),
+        "crops": "Side by side, a row for each of 1 places: the frame itself, bicubic",
+    }  # fmt: skip
     for name, draw in drawn.items():
         for number in (1, 2):
             figure = draw()
             save_figure(figure, tmp_path / f"{name}-{number}.png")
-        assert repr(figure) == f"Figure: {name}"
+        assert repr(figure) == f"Figure: {name}. {seen[name]}"
         assert (tmp_path / f"{name}-1.png").read_bytes() == (tmp_path / f"{name}-2.png").read_bytes()

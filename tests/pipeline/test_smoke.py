@@ -8,9 +8,9 @@ import pytest
 import yaml
 from clones import repro, results, run, set_parameter
 
-SOURCES, VARIANTS, GIVEN = 6, 11, 2  # scans, runs, and generators that are there without training
-# scans, data, prepare, train and evaluate each variant, evaluate what is given, report
-STAGES = SOURCES + 2 + 2 * VARIANTS + GIVEN + 1
+SOURCES, VARIANTS, GIVEN = 6, 11, 5  # scans, runs, and generators that are there without training
+# scans, data, prepare, train and evaluate each variant, evaluate what is given, footage, report
+STAGES = SOURCES + 2 + 2 * VARIANTS + GIVEN + 2
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,8 @@ def test_every_stage_leaves_its_report(finished):
     names = {path.relative_to(reports).with_suffix("").as_posix() for path in reports.rglob("*.html")}
     params = yaml.safe_load((finished / "params.yaml").read_text(encoding="utf-8"))
     each = {f"{stage}/{name}" for stage in ("03_train", "04_evaluate") for name in params["variants"]}
-    each |= {f"04_evaluate/{name}" for name in params["pretrain"]}
-    assert names == {"01_data", "02_prepare", "05_report"} | each
+    each |= {f"04_evaluate/{name}" for name in (*params["pretrain"], *params["released"])}
+    assert names == {"01_data", "02_prepare", "05_report", "07_cctv"} | each
     assert "smoke profile" in (finished / "reports" / "05_report.ipynb").read_text(encoding="utf-8")
 
 
@@ -51,9 +51,9 @@ def test_the_summary_has_every_run_and_draws_the_times_as_they_are(finished):
     assert "120.0 minutes in all" in (finished / "reports" / "timings.svg").read_text(encoding="utf-8")
 
 
-def test_the_warm_starts_are_not_trained_anew(finished, root):
-    committed = sorted((root / "models" / "pretrained").glob("*/generator.keras"))
-    assert len(committed) == 2
+def test_what_is_given_is_not_trained_anew(finished, root):
+    committed = sorted(path for kind in ("pretrained", "released") for path in root.glob(f"models/{kind}/*/*.keras"))
+    assert len(committed) == GIVEN
     for path in committed:
         assert (finished / path.relative_to(root)).read_bytes() == path.read_bytes()
 

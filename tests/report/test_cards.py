@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from srstudy.errors import StudyError
 from srstudy.files import write_csv, write_json
 from srstudy.networks.architectures import residual_generator, save_model
 from srstudy.report.cards import card, write_card
+from srstudy.train.records import _given
 
 NAME, GAN = "recommended-psnr", "recommended-gan"
 SCORES = {"psnr_y": (26.0, 29.004), "ssim_y": (0.7, 0.81236), "perceptual": (0.5, 0.31415)}
@@ -33,7 +35,8 @@ def released(tiny_study, root):
     reports = study.root / "reports"
     for name in (NAME, GAN):
         save_model(residual_generator(4, 1), study.model_folder(name) / "generator.keras")
-        write_json(reports / "runs" / f"{name}.json", {"complete": True, "step": 1500, "steps": 1500})
+        recipe = _given(asdict(study.recipe(name)))
+        write_json(reports / "runs" / f"{name}.json", {"complete": True, "step": 1500, "steps": 1500, "recipe": recipe})
         write_csv(reports / "history" / f"{name}.csv", pd.DataFrame({"step": [500, 1500], "psnr_y": [27.5, 28.125]}))
         rates = pd.DataFrame({"step": [500, 1500], "images_per_second": [100.0, 20.0]})
         write_csv(reports / "rates" / f"{name}.csv", rates)
@@ -72,14 +75,17 @@ def test_the_card_counts_the_training_photographs_by_licence(released, root):
         assert f"{licences.count(licence)} under {licence}" in text
 
 
-def test_the_card_gives_the_recipe_as_it_is(released):
-    text = write_card(released, GAN).read_text(encoding="utf-8")
+def test_the_card_gives_the_recipe_that_was_trained(released):
+    now = replace(released.released[GAN], learning_rate=1.0)
+    edited = replace(released, released={**released.released, GAN: now})
+    text = write_card(edited, GAN).read_text(encoding="utf-8")
     [block] = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
     recipe = yaml.safe_load(block)
     assert recipe["generator"] == {
         "kind": "residual", "filters": 4, "blocks": 1, "momentum": 0.5, "upscaling": "pixel_shuffle"
     }  # fmt: skip
-    assert (recipe["relativistic"], recipe["steps"]) == (True, released.released[GAN].steps)
+    then = released.released[GAN]
+    assert (recipe["relativistic"], recipe["steps"], recipe["learning_rate"]) == (True, then.steps, then.learning_rate)
     assert f"from the weights of `{NAME}`" in text
 
 
@@ -91,7 +97,7 @@ def test_other_test_sets_are_on_the_card_where_it_was_judged_on_them(released):
 
 def test_figures_on_the_cameras_lr_are_on_the_card_of_those_that_were_judged_on_it(released):
     write_scores(released.root / "reports" / "footage" / "cctv.csv", NAME)
-    assert f"| the same, LR by `cctv` | 2 | {NAME} | 29.00 | 0.8124 |" in card(released, NAME)
+    assert f"| test photographs of data/sample, LR by `cctv` | 2 | {NAME} | 29.00 | 0.8124 |" in card(released, NAME)
     assert "cctv`" not in card(released, GAN)
 
 

@@ -61,7 +61,20 @@ def test_a_run_that_was_no_longer_finite_is_recorded_and_reported_with_its_step(
 def test_a_run_that_did_not_reach_its_epochs_says_so(study, tmp_path, step, complete):
     write_records(study, "recommended", trained(step, tmp_path), 8e9)
     run = json.loads((study.root / "reports" / "runs" / "recommended.json").read_text(encoding="utf-8"))
+    recipe = run.pop("recipe")
     assert run == {"complete": complete, "step": step, "steps": 20}
+    assert recipe["generator"]["kind"] == "residual"
+    assert recipe["batch_size"] == study.recipe("recommended").batch_size
+    assert "warm_start" in recipe  # in this profile it has one
+    assert "precision" not in recipe
+
+
+def test_what_another_model_of_that_name_scored_is_no_longer_there(study, tmp_path):
+    folder = study.root / "reports" / "test_sets" / "set5-hr" / "scores"
+    for name in ("recommended-psnr", "recommended"):
+        write_csv(folder / f"{name}.csv", pd.DataFrame())
+        write_records(study, name, trained(20, tmp_path), 8e9)
+    assert [path.stem for path in folder.iterdir()] == ["recommended"]  # a variant has no card
 
 
 def test_the_report_names_unfinished_runs_and_what_the_guards_saw(study):

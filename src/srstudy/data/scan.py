@@ -1,4 +1,4 @@
-"""Every file of a source -> a table of facts: in parallel, in bounded memory, and never twice after an interruption."""
+"""Every file of a source -> a table of facts, in parallel and bounded memory; an interruption repeats nothing saved."""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ FLAT_STD = 8.0  # where luma varies less, in 8-bit levels, there is nothing to m
 def read_frames(path: str | Path, count: int) -> list[np.ndarray]:
     """`count` frames spread evenly over a clip, the first and the last among them: uint8 [H, W, 3] each.
 
-    Raises StudyError, naming the file, when it is missing, no video, or has fewer frames.
+    Raises StudyError, naming the file, when it is missing, no video, or has fewer frames, or none of them has a patch
+    that is not flat.
     """
     try:
         with av.open(str(path)) as container:
@@ -42,7 +43,15 @@ def read_frames(path: str | Path, count: int) -> list[np.ndarray]:
         raise StudyError(f"{path}: no video that FFmpeg can read ({error}); convert or replace it.") from error
     if len(frames) < count:
         raise StudyError(f"{path}: has only {total} frames; ask for fewer than {count}.")
+    if not any(place for frame in frames for place in patches(frame)):
+        raise StudyError(f"{path}: no square of {SIDE}x{SIDE} px in it has contrast; choose a larger or livelier clip.")
     return frames
+
+
+def results_folder(root: Path, clip: str) -> Path:
+    """Where the figures go: those of another clip than the committed one apart, in a folder of its name."""
+    folder = root / "reports" / "footage"
+    return folder if Path(clip) == CLIP else folder / Path(clip).stem
 
 
 def patches(image: np.ndarray) -> Iterator[tuple[slice, slice]]:

@@ -193,7 +193,7 @@ def load_model(path: str | Path) -> keras.Model:
     """Load a saved generator with Keras's safe mode on. Raises StudyError if it is missing or damaged."""
     path = Path(path)
     if not path.is_file():
-        raise StudyError(f"{path}: no such model; train it first (`dvc repro`).")
+        raise StudyError(f"{path}: no such model; train it first.")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:

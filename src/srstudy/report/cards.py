@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -35,7 +34,7 @@ SEEN = {  # by whether its LR was bicubic
 }
 
 USE = """\
-In the study's environment, from the project's folder; a picture of any size and mode:
+In the study's environment, from the project's folder:
 
 ```python
 from PIL import Image
@@ -63,8 +62,8 @@ def write_card(study: Study, name: str) -> Path:
 def card(study: Study, name: str) -> str:
     """A released model's card, from what training and evaluation have recorded.
 
-    Saving a model removes its card, whose figures were another's: the order is train, evaluate, card. Raises StudyError
-    if a record is missing.
+    Saving a model removes its card, whose figures were another's: the order is train, `dvc repro`, card. Raises
+    StudyError if a record is missing.
     """
     model = _existing(study.model_folder(name) / "generator.keras", study, name)
     sections = {
@@ -88,35 +87,34 @@ def _data(study: Study) -> str:
 
 
 def _training(study: Study, name: str) -> str:
-    recipe, reports = study.recipe(name), study.root / "reports"
+    """The recipe is the one that was trained, whatever params.yaml says by now."""
+    reports = study.root / "reports"
     run = json.loads(_existing(reports / "runs" / f"{name}.json", study, name).read_text(encoding="utf-8"))
     rates = pd.read_csv(_existing(reports / "rates" / f"{name}.csv", study, name))
     history = pd.read_csv(_existing(reports / "history" / f"{name}.csv", study, name))
-    begun = f", from the weights of `{recipe.warm_start}`, whose training comes on top" if recipe.warm_start else ""
+    recipe = run["recipe"]
+    start, batch_size = recipe.get("warm_start"), recipe["batch_size"]
+    begun = f", from the weights of `{start}`, whose training comes on top" if start else ""
+    seen = "" if recipe["degradation"] == BICUBIC else f", their LR by `{recipe['degradation']}`,"
     psnr = history.psnr_y.dropna().iloc[-1]
     return (
-        f"{run['step']:,} of {run['steps']:,} steps in {seconds_trained(rates, recipe.batch_size) / 60:.0f} minutes"
+        f"{run['step']:,} of {run['steps']:,} steps in {seconds_trained(rates, batch_size) / 60:.0f} minutes"
         f"{begun}; {rates.images_per_second.median():.0f} images a second (median), "
-        f"{run['step'] * recipe.batch_size:,} in all. On validation photographs it ended at {psnr:.2f} dB (PSNR-Y). "
+        f"{run['step'] * batch_size:,} in all. On validation photographs{seen} it ended at {psnr:.2f} dB (PSNR-Y). "
         f"The recipe, `{name}` in [params.yaml](../../../params.yaml):\n\n"
-        f"```yaml\n{yaml.safe_dump(_given(asdict(recipe)), sort_keys=False)}```"
+        f"```yaml\n{yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None, width=100)}```"
     )
-
-
-def _given(section: dict) -> dict:
-    """A recipe without what it does not use."""
-    given = {key: _given(value) if isinstance(value, dict) else value for key, value in section.items()}
-    return {key: value for key, value in given.items() if value is not None}
 
 
 def _figures(study: Study, name: str) -> str:
     """Means over the study's test photographs, LR by the camera too, and over every other set that it was judged on."""
-    own = _existing(study.root / "reports" / "scores" / f"{name}.csv", study, name)
-    others = sorted((study.root / "reports" / "test_sets").glob(f"*/scores/{name}.csv"))
-    sets = {f"test photographs ({study.profile_name} profile)": own, **{path.parts[-3]: path for path in others}}
-    camera = study.root / "reports" / "footage" / "cctv.csv"  # 07_cctv has judged some there
+    reports = study.root / "reports"
+    own = _existing(reports / "scores" / f"{name}.csv", study, name)
+    sets = {f"test photographs ({study.profile_name} profile)": own}
+    camera = reports / "footage" / "cctv.csv"  # 07_cctv has judged some there
     if camera.is_file() and name in set(pd.read_csv(camera).method):
-        sets["the same, LR by `cctv`"] = camera
+        sets["test photographs of data/sample, LR by `cctv`"] = camera
+    sets |= {path.parts[-3]: path for path in sorted((reports / "test_sets").glob(f"*/scores/{name}.csv"))}
     heads = ["test set", "images", "", *(MEASURES[measure][0] for measure in SHOWN)]
     lines = [heads, ["---"] * len(heads)]
     for label, path in sets.items():

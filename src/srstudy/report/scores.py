@@ -153,6 +153,7 @@ def _commit(root: Path) -> str:
         "dvc.yaml",
         "data/sample",
         "models/pretrained",
+        "models/released",
         "requirements.lock",
     ]
 

