@@ -281,7 +281,9 @@ def test_a_run_leaves_the_notebook_and_its_page_under_its_name(first_run, projec
 
 def test_pictures_go_by_their_titles(first_run):
     images = Page(first_run[1]["tiny/one.html"].decode()).all("img")
-    assert [image["alt"] for image in images] == ['Figure: losses of "plain" <1>', "Figure: losses of the other"]
+    said = "From the first to the last step: content 2 to 1"
+    titles = ['Figure: losses of "plain" <1>', "Figure: losses of the other"]
+    assert [image["alt"] for image in images] == [f"{title}. {said}" for title in titles]
 
 
 def test_equal_runs_give_equal_bytes(first_run, project):
