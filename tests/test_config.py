@@ -332,6 +332,20 @@ def test_short_profiles_start_from_the_committed_warm_starts(study):
     assert study.warm_start_path("recommended") == pretrained / "residual" / "generator.keras"
 
 
+def test_a_warm_start_that_is_not_there_is_named_with_the_command_that_trains_it(tiny_study):
+    study = tiny_study.load()
+    with pytest.raises(StudyError, match=r"^srgan: not trained yet; run `dvc repro pretrain@srgan`"):
+        study.warm_start_path("5k-32-plain")
+    command = "python notebooks/run.py 03_train --name released-recommended-psnr -p variant recommended-psnr"
+    with pytest.raises(StudyError, match=f"^recommended-psnr: not trained yet; run `{command}`"):
+        study.warm_start_path("recommended-gan")
+
+
+def test_titles_name_the_profile_s_images_for_runs_that_were_trained_on_them_alone(study):
+    assert study.note_on("5k-32-plain") == study.note
+    assert study.note_on("srgan") == study.note_on("recommended-gan") == "all training photographs of data/sample"
+
+
 def test_no_degradation_may_take_the_name_of_the_paper_s(tiny_study):
     tiny_study.set("degradations.bicubic", tiny_study.params["degradations"]["cctv"])
     with pytest.raises(StudyError, match=r"degradations\.bicubic: .* rename"):

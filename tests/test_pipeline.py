@@ -51,7 +51,7 @@ EXCLUDED = {
     },
     "evaluate": PICTURES | WORKERS,
     "evaluate-given": PICTURES | WORKERS,
-    "footage": PICTURES | WORKERS,
+    "footage": {"figures": PICTURES["figures"]} | WORKERS,  # tables are what it makes
     "report": WORKERS,  # pictures and tables are what it makes
 }
 
@@ -187,6 +187,11 @@ def test_a_released_model_is_never_trained_by_a_repro():
     assert stage["frozen"]
     assert stage["params"] == ["released.${key}"]
     assert names(stage["outs"]) == ["models/released/${key}/generator.keras"]
+
+
+def test_a_run_depends_on_the_warm_starts_that_variants_begin_with():
+    listed = [dep for dep in STAGES["train"]["deps"] if dep.startswith("models/")]
+    assert listed == [f"models/pretrained/{name}/generator.keras" for name in sorted(PARAMS["pretrain"])]
 
 
 def test_what_is_given_is_judged_like_what_is_trained():

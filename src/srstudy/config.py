@@ -58,6 +58,10 @@ class Study:
         counts = ", ".join(f"{name} = {count:,}" for name, count in self.profile.images.items())
         return f"{self.profile_name} profile: {counts} images"
 
+    def note_on(self, name: str) -> str:
+        """What titles say of a variant's training, or of that of a warm start or a released model."""
+        return "all training photographs of data/sample" if name in self.on_sample else self.note
+
     @property
     def on_sample(self) -> dict[str, Recipe]:
         """Recipes trained for a number of steps on all training photographs of `data/sample`, whatever the profile."""
@@ -124,9 +128,22 @@ class Study:
         return list(dict.fromkeys(filter(None, (self.recipe(name).warm_start for name in self.variants))))
 
     def warm_start_path(self, name: str) -> Path | None:
-        """The saved model from which a run starts, or None if it starts from scratch."""
+        """The saved model from which a run starts, or None if it starts from scratch. Raises as `generator_path`."""
         warm_start = self.recipe(name).warm_start
-        return None if warm_start is None else self.model_folder(warm_start) / "generator.keras"
+        return None if warm_start is None else self.generator_path(warm_start)
+
+    def generator_path(self, name: str) -> Path:
+        """The saved generator of a variant, a warm start or a released model.
+
+        Raises StudyError, naming the command that trains it, if it is not trained yet.
+        """
+        path = self.model_folder(name) / "generator.keras"
+        if path.is_file():
+            return path
+        command = f"dvc repro {'pretrain' if name in self.pretrain else 'train'}@{name}"
+        if name in self.released:
+            command = f"python notebooks/run.py 03_train --name released-{name} -p variant {name}"
+        raise StudyError(f"{name}: not trained yet; run `{command}`.")
 
     @property
     def arms(self) -> dict[str, Recipe]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from srstudy.figures import common, data, results, training
+from srstudy.figures import camera, common, data, results, training
 
 POINTS = pd.DataFrame({"source": ["x", "x", "y"], "mean_a": [0.0, 1.0, 4.0], "mean_b": [1.0, -1.0, 3.0]})
 TILES = np.random.default_rng(0).integers(0, 256, (2, 24, 24, 3), np.uint8)
@@ -129,3 +129,11 @@ def test_no_two_of_twenty_groups_look_alike():
     groups = [points for points in figure.axes[0].collections if not points.get_label().startswith("_")]
     looks = {(points.get_paths()[0].vertices.tobytes(), points.get_facecolor().tobytes()) for points in groups}
     assert len(looks) == len(groups) == 20
+
+
+def test_no_title_of_a_crop_lies_on_the_picture_above():
+    figure = camera.frame_crops([{"the frame itself": np.zeros((64, 64, 3), np.uint8)}] * 3, "frames")
+    figure.draw_without_rendering()
+    above, below, last = figure.axes
+    for upper, lower in ((above, below), (below, last)):
+        assert lower.title.get_window_extent().y1 < upper.patch.get_window_extent().y0

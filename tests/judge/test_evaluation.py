@@ -71,7 +71,7 @@ def test_a_run_is_judged_beside_its_snapshot_and_a_warm_start_by_itself_under_bo
     generator = build_generator(study.recipe(run).generator)
     for path in (study.model_folder(run) / "generator.keras", study.model_folder(run) / "snapshot.keras"):
         save_model(generator, path)
-    save_model(generator, study.warm_start_path(run))
+    save_model(generator, study.model_folder("srgan") / "generator.keras")
     names = [run, f"{run} after 10 epochs"]
     assert list(methods_of(study, run)) == [x for name in names for x in (name, f"{name} (moving statistics)")]
     assert list(methods_of(study, "srgan")) == ["warm start srgan", "warm start srgan (moving statistics)"]

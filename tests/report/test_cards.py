@@ -21,7 +21,7 @@ from srstudy.report.cards import card, write_card
 from srstudy.train.records import _given
 
 NAME, GAN = "recommended-psnr", "recommended-gan"
-SCORES = {"psnr_y": (26.0, 29.004), "ssim_y": (0.7, 0.81236), "perceptual": (0.5, 0.31415)}
+SCORES = {"psnr_y": (26.0, 29.004), "ssim_y": (0.7, 0.81236), "perceptual": (0.5, 0.31415), "delta_e": (4.0, 3.256)}
 
 
 @pytest.fixture
@@ -33,11 +33,13 @@ def released(tiny_study, root):
     (study.root / "data" / "sample").mkdir(parents=True)
     shutil.copy(root / "data" / "sample" / "SOURCES.csv", study.root / "data" / "sample")
     reports = study.root / "reports"
+    judged = {"step": [500, 1000, 1500], "psnr_y": [28.875, None, 28.125], "perceptual": [0.35, None, 0.2468]}
+    history = pd.DataFrame(judged)
     for name in (NAME, GAN):
         save_model(residual_generator(4, 1), study.model_folder(name) / "generator.keras")
         recipe = _given(asdict(study.recipe(name)))
         write_json(reports / "runs" / f"{name}.json", {"complete": True, "step": 1500, "steps": 1500, "recipe": recipe})
-        write_csv(reports / "history" / f"{name}.csv", pd.DataFrame({"step": [500, 1500], "psnr_y": [27.5, 28.125]}))
+        write_csv(reports / "history" / f"{name}.csv", history)
         rates = pd.DataFrame({"step": [500, 1500], "images_per_second": [100.0, 20.0]})
         write_csv(reports / "rates" / f"{name}.csv", rates)
         write_scores(reports / "scores" / f"{name}.csv", name)
@@ -60,9 +62,10 @@ def test_the_card_has_the_figures_of_the_records(released, root):
     weights = 9 * (3 * 4 + 2 * 4 * 4 + 4 * 4 + 4 * 48) + 4 * 4 + 48  # 3x3 kernels, and a bias for each filter
     assert f"{model.stat().st_size / 1e6:.2f} MB, {weights:,} parameters" in text
     assert "1,500 of 1,500 steps in 15 minutes; " in text  # 500 steps of 16 at 100 images/s, 1000 at 20
-    assert "24,000 in all. On validation photographs it ended at 28.12 dB" in text
-    assert "| test photographs (sample profile) | 2 | bicubic | 26.00 | 0.7000 | 0.5000 |" in text
-    assert f"| test photographs (sample profile) | 2 | {NAME} | 29.00 | 0.8124 | 0.3142 |" in text
+    assert "24,000 in all. On validation photographs it ended at 28.12 dB (PSNR-Y) and a VGG16-HED distance" in text
+    assert "distance of 0.2468; its highest PSNR there was 28.88 dB, at step 500." in text
+    assert "| test photographs (sample profile) | 2 | bicubic | 26.00 | 0.7000 | 0.5000 | 4.00 |" in text
+    assert f"| test photographs (sample profile) | 2 | {NAME} | 29.00 | 0.8124 | 0.3142 | 3.26 |" in text
     assert "invents detail" in text
 
 
@@ -76,7 +79,7 @@ def test_the_card_counts_the_training_photographs_by_licence(released, root):
 
 
 def test_the_card_gives_the_recipe_that_was_trained(released):
-    now = replace(released.released[GAN], learning_rate=1.0)
+    now = replace(released.released[GAN], learning_rate=1.0, degradation="cctv")
     edited = replace(released, released={**released.released, GAN: now})
     text = write_card(edited, GAN).read_text(encoding="utf-8")
     [block] = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
@@ -87,6 +90,23 @@ def test_the_card_gives_the_recipe_that_was_trained(released):
     then = released.released[GAN]
     assert (recipe["relativistic"], recipe["steps"], recipe["learning_rate"]) == (True, then.steps, then.learning_rate)
     assert f"from the weights of `{NAME}`" in text
+    assert "clean photographs reduced by bicubic interpolation" in text
+
+
+def test_the_card_gives_the_camera_and_the_network_that_took_part(released):
+    path = released.root / "reports" / "runs" / f"{GAN}.json"
+    run = json.loads(path.read_text(encoding="utf-8"))
+    assert "`hed-vgg16`, a network that others trained: a VGG16 on ImageNet" in card(released, GAN)
+    assert "camera" not in card(released, GAN).split("## Figures")[0]
+    assert "network" not in card(released, NAME).split("## Training")[0]  # by pixels alone
+    run["recipe"] |= {"degradation": "cctv", "content": {"network": "vgg19", "weights": "mine.npz"}}
+    write_json(path, {**run, "camera": {"jpeg": {"quality": [1, 2]}}})
+    text = card(released, GAN)
+    [block] = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    assert yaml.safe_load(block)["camera"] == {"jpeg": {"quality": [1, 2]}}
+    assert "chosen to look like its clip, cctv.avi" in text
+    assert "`vgg19`, a network that others trained: its weights from mine.npz." in text
+    assert "simulated street camera" in text
 
 
 def test_other_test_sets_are_on_the_card_where_it_was_judged_on_them(released):

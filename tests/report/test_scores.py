@@ -12,7 +12,7 @@ from srstudy.errors import StudyError
 from srstudy.files import write_csv
 from srstudy.judge.metrics import MEASURES
 from srstudy.report.scores import FACTORS, by_reading, effects, environment, load_scores, per_run
-from srstudy.report.tables import caution, results, results_table, show
+from srstudy.report.tables import caution, differences_table, results, results_table, show
 from srstudy.statistics import estimate
 
 PHOTOS = ("bridge", "face", "leaf", "street")
@@ -53,7 +53,7 @@ def test_a_run_not_evaluated_yet_is_named_with_the_way_out(evaluated):
     with pytest.raises(StudyError, match=r"5k-64-plain\.csv: not evaluated yet; run `dvc repro evaluate@5k-64-plain`"):
         load_scores(evaluated)
     (evaluated.root / "reports" / "scores" / "srgan.csv").unlink()
-    with pytest.raises(StudyError, match=r"srgan\.csv: not evaluated yet; run `dvc repro evaluate-given@srgan`"):
+    with pytest.raises(StudyError, match=r"srgan\.csv: not evaluated yet; run `dvc repro evaluate-given@srgan`, where"):
         load_scores(evaluated)
 
 
@@ -78,6 +78,16 @@ def test_the_table_has_a_row_per_run_in_their_order_and_a_cell_per_measure(evalu
     assert list(table.index[3:]) == [*evaluated.variants, *evaluated.released]
     assert table.index.name == "run"
     assert not table.isna().any(axis=None)
+
+
+def test_a_difference_is_taken_photo_by_photo(evaluated):
+    """Photographs differ by up to 3, both methods on each by the same, so that the interval has no width."""
+    scores = load_scores(evaluated)
+    shuffled = scores.sample(frac=1, random_state=1, ignore_index=True)
+    table = differences_table(shuffled, [("5k-32-augmented", "5k-32-plain"), ("recommended", "bicubic")], 1)
+    assert list(table.difference) == ["5k-32-augmented − 5k-32-plain", "recommended − bicubic"]
+    assert list(table["PSNR-Y (dB)"]) == ["+1.00 [+1.00, +1.00]", "-90.00 [-90.00, -90.00]"]
+    assert table["VGG16-HED distance"][0] == "+1.000 [+1.000, +1.000]"
 
 
 def test_both_readings_of_batch_norm_have_their_rows_in_one_order(evaluated):

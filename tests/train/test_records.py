@@ -49,6 +49,22 @@ def test_the_time_of_a_run_is_that_of_its_steps():
     assert seconds_trained(rates, 4) == pytest.approx(50 + 100)
 
 
+def test_a_stretch_in_which_the_machine_stood_still_counts_at_the_median():
+    rates = pd.DataFrame({"step": [100, 200, 300, 400], "images_per_second": [8.0, 8.0, 0.1, 2.0]})
+    assert seconds_trained(rates, 4) == pytest.approx(50 + 50 + 80 + 200)  # the median is 5, and 2 is no standstill
+
+
+def test_a_camera_that_made_lr_is_recorded_with_the_recipe(study, tmp_path):
+    for name in ("recommended-cctv", "recommended-gan"):
+        write_records(study, name, trained(20, tmp_path), 8e9)
+    camera, none = (
+        json.loads((study.root / "reports" / "runs" / f"{name}.json").read_text(encoding="utf-8")).get("camera")
+        for name in ("recommended-cctv", "recommended-gan")
+    )
+    assert camera["jpeg"]["quality"] == list(study.degradations["cctv"].jpeg.quality)
+    assert none is None
+
+
 def test_a_run_that_was_no_longer_finite_is_recorded_and_reported_with_its_step(study, tmp_path):
     for name in study.variants:
         write_records(study, name, replace(trained(12, tmp_path), not_finite=17), 8e9)
@@ -70,11 +86,13 @@ def test_a_run_that_did_not_reach_its_epochs_says_so(study, tmp_path, step, comp
 
 
 def test_what_another_model_of_that_name_scored_is_no_longer_there(study, tmp_path):
-    folder = study.root / "reports" / "test_sets" / "set5-hr" / "scores"
+    folder = study.root / "reports" / "test_sets" / "set5-hr"
     for name in ("recommended-psnr", "recommended"):
-        write_csv(folder / f"{name}.csv", pd.DataFrame())
+        write_csv(folder / "scores" / f"{name}.csv", pd.DataFrame())
+        write_json(folder / "metrics" / f"{name}.json", {})
         write_records(study, name, trained(20, tmp_path), 8e9)
-    assert [path.stem for path in folder.iterdir()] == ["recommended"]  # a variant has no card
+    left = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*"))
+    assert left == ["metrics/recommended.json", "scores/recommended.csv"]  # a variant has no card
 
 
 def test_the_report_names_unfinished_runs_and_what_the_guards_saw(study):

@@ -62,7 +62,7 @@ def looks_histograms(groups: Mapping[str, pd.DataFrame], title: str) -> Figure:
 
 def frame_crops(crops: Sequence[Mapping[str, np.ndarray]], title: str) -> Figure:
     """A row of pictures for each crop of a frame: method -> uint8 [H, W, 3], drawn at one size."""
-    figure, axes = subplots(len(crops), len(crops[0]), figsize=(2.7 * len(crops[0]), 2.95 * len(crops)), squeeze=False)
+    figure, axes = subplots(len(crops), len(crops[0]), figsize=(2.7 * len(crops[0]), 3.2 * len(crops)), squeeze=False)
     for row, pictures in zip(axes, crops):
         for axis, (name, image) in zip(row, pictures.items()):
             axis.imshow(image, interpolation="nearest")

@@ -112,14 +112,10 @@ def methods_of(study: Study, variant: str) -> dict[str, Callable[[np.ndarray], n
     """The generator of a variant, a warm start or a released model as LR -> SR, its snapshot if it has one, and each
     of them with the other batch-norm statistics.
 
-    Raises StudyError, naming the command that trains it, if it is not trained yet.
+    Raises StudyError as `Study.generator_path` does.
     """
-    has_snapshot, folder = study.snapshot_step(variant), study.model_folder(variant)
-    if not (folder / "generator.keras").is_file():
-        stage = f"dvc repro {'pretrain' if variant in study.pretrain else 'train'}@{variant}"
-        by_hand = f"python notebooks/run.py 03_train --name released-{variant} -p variant {variant}"
-        raise StudyError(f"{variant}: not trained yet; run `{by_hand if variant in study.released else stage}`.")
-    models, snapshot = {study.method_name(variant): folder / "generator.keras"}, folder / "snapshot.keras"
+    has_snapshot, path = study.snapshot_step(variant), study.generator_path(variant)
+    models, snapshot = {study.method_name(variant): path}, path.with_name("snapshot.keras")
     if has_snapshot and snapshot.is_file():  # a run that ended before it has none
         models[study.snapshot_name(variant)] = snapshot
     methods = {}

@@ -19,7 +19,7 @@ from srstudy.settings_camera import Camera
 
 CLIP = Path("data") / "sample" / "cctv.avi"
 FRAME = "the frame itself"
-WARNING = "super-resolution invents detail: no face or person here can be identified by it"
+WARNING = "super-resolution invents detail: no face, person or number plate here can be identified by it"
 SIDE = 64  # px of a frame's patches that are compared
 FLAT_STD = 8.0  # where luma varies less, in 8-bit levels, there is nothing to measure
 

@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -16,21 +17,31 @@ from srstudy.errors import StudyError
 from srstudy.files import write_text
 from srstudy.judge.metrics import BICUBIC, MEASURES
 from srstudy.networks.architectures import load_model
+from srstudy.report.scores import how_to_evaluate
 from srstudy.train.records import seconds_trained
 
-SHOWN = ("psnr_y", "ssim_y", "perceptual")
+SHOWN = {"psnr_y": ".2f", "ssim_y": ".4f", "perceptual": ".4f", "delta_e": ".2f"}
 LIMITS = """\
 - **Super-resolution invents detail.** A face, a letter or a number plate in its output may look right and be wrong: it
   is no evidence of anything.
 - It enlarges four times, no more and no less.
 - {seen}
-- It has seen few photographs, so what is rare among them (text, crowds, night) it does worse."""
+- It has seen few photographs, so what is rare among them (text, crowds, night) it does worse.
+- The VGG16-HED distance looks through the network of the content loss by which `recommended-gan` and
+  `recommended-cctv` were trained, so it favours them.
+- These are means. Their intervals, and differences to other runs, are in [05_report](../../../reports/05_report.ipynb)
+  and, on LR as a street camera gives it, in [07_cctv](../../../reports/07_cctv.ipynb)."""
 
 SEEN = {  # by whether its LR was bicubic
     True: """It knows LR images that are clean photographs reduced by bicubic interpolation. Noise, blur and compression
   of a real camera were not among them, and are enlarged with the rest.""",
     False: """It knows LR images as a simulated street camera makes them, tuned to one clip in daylight. Clean images it
   enlarges worse than a generator trained on those.""",
+}
+
+TRAINED_ON = {  # a content network, by whom and on what
+    "hed-vgg16": "a VGG16 on ImageNet that has learned the edges of BSDS besides",
+    "vgg19": "on ImageNet",
 }
 
 USE = """\
@@ -66,43 +77,55 @@ def card(study: Study, name: str) -> str:
     StudyError if a record is missing.
     """
     model = _existing(study.model_folder(name) / "generator.keras", study, name)
+    record = _existing(study.root / "reports" / "runs" / f"{name}.json", study, name)
+    run = json.loads(record.read_text(encoding="utf-8"))
     sections = {
         f"# {name}": f"A generator of the study: an image of any size in, one four times as large out. It is "
         f"`{model.name}`, {model.stat().st_size / 1e6:.2f} MB, {load_model(model).count_params():,} parameters.",
         "## Use": USE.format(name=name),
-        "## Data": _data(study),
-        "## Training": _training(study, name),
+        "## Data": _data(study, run),
+        "## Training": _training(study, name, run),
         "## Figures": _figures(study, name),
-        "## Limits": LIMITS.format(seen=SEEN[study.camera(study.released[name]) is None]),
+        "## Limits": LIMITS.format(seen=SEEN[run["recipe"]["degradation"] == BICUBIC]),
         "## Licence": LICENCE,
     }
     return "\n\n".join(f"{heading}\n\n{text}" for heading, text in sections.items()) + "\n"
 
 
-def _data(study: Study) -> str:
+def _data(study: Study, run: dict[str, Any]) -> str:
     licences = Counter(photo.licence for photo in sample_photos(study.root) if photo.split == "train")
     listed = ", ".join(f"{count} under {licence}" for licence, count in licences.most_common())
     where = "[data/sample](../../../data/sample)"
-    return f"The {licences.total()} training photographs of {where}, and nothing else: {listed}."
+    text = f"The {licences.total()} training photographs of {where}, and no other: {listed}."
+    if "camera" in run:
+        text += " The camera's ranges were chosen to look like its clip, cctv.avi."
+    if run["recipe"]["loss_weights"]["content"]:
+        network, weights = (run["recipe"]["content"][key] for key in ("network", "weights"))
+        origin = TRAINED_ON[network] if weights == "default" else f"its weights from {weights}"
+        text += f" The content loss looks through `{network}`, a network that others trained: {origin}."
+    return text
 
 
-def _training(study: Study, name: str) -> str:
+def _training(study: Study, name: str, run: dict[str, Any]) -> str:
     """The recipe is the one that was trained, whatever params.yaml says by now."""
     reports = study.root / "reports"
-    run = json.loads(_existing(reports / "runs" / f"{name}.json", study, name).read_text(encoding="utf-8"))
     rates = pd.read_csv(_existing(reports / "rates" / f"{name}.csv", study, name))
     history = pd.read_csv(_existing(reports / "history" / f"{name}.csv", study, name))
     recipe = run["recipe"]
     start, batch_size = recipe.get("warm_start"), recipe["batch_size"]
     begun = f", from the weights of `{start}`, whose training comes on top" if start else ""
     seen = "" if recipe["degradation"] == BICUBIC else f", their LR by `{recipe['degradation']}`,"
-    psnr = history.psnr_y.dropna().iloc[-1]
+    judged = history.dropna(subset="psnr_y")
+    last, best = judged.iloc[-1], judged.loc[judged.psnr_y.idxmax()]
+    camera = {"camera": run["camera"]} if "camera" in run else {}
     return (
         f"{run['step']:,} of {run['steps']:,} steps in {seconds_trained(rates, batch_size) / 60:.0f} minutes"
         f"{begun}; {rates.images_per_second.median():.0f} images a second (median), "
-        f"{run['step'] * batch_size:,} in all. On validation photographs{seen} it ended at {psnr:.2f} dB (PSNR-Y). "
-        f"The recipe, `{name}` in [params.yaml](../../../params.yaml):\n\n"
-        f"```yaml\n{yaml.safe_dump(recipe, sort_keys=False, default_flow_style=None, width=100)}```"
+        f"{run['step'] * batch_size:,} in all. On validation photographs{seen} it ended at {last.psnr_y:.2f} dB "
+        f"(PSNR-Y) and a VGG16-HED distance of {last.perceptual:.4f}; its highest PSNR there was {best.psnr_y:.2f} dB, "
+        f"at step {best.step:,.0f}. The recipe as it was trained; what its words mean stands in "
+        "[params.yaml](../../../params.yaml):\n\n"
+        f"```yaml\n{yaml.safe_dump({**recipe, **camera}, sort_keys=False, default_flow_style=None, width=100)}```"
     )
 
 
@@ -122,7 +145,7 @@ def _figures(study: Study, name: str) -> str:
         means = scores.groupby("method")[list(SHOWN)].mean()
         for method in (BICUBIC, name):
             row = means.loc[method]
-            figures = [f"{row.psnr_y:.2f}", f"{row.ssim_y:.4f}", f"{row.perceptual:.4f}"]
+            figures = [f"{row[measure]:{digits}}" for measure, digits in SHOWN.items()]
             lines.append([label, str(scores.photo.nunique()), method, *figures])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -131,8 +154,8 @@ def _existing(path: Path, study: Study, name: str) -> Path:
     if path.is_file():
         return path
     train = f"python notebooks/run.py 03_train --name released-{name} -p variant {name}"
-    command = f"dvc repro evaluate-given@{name}" if path.parent.name == "scores" else train
-    raise StudyError(f"{path.relative_to(study.root).as_posix()}: missing, and the card needs it; run `{command}`.")
+    command = how_to_evaluate(study, name) if path.parent.name == "scores" else f"`{train}`"
+    raise StudyError(f"{path.relative_to(study.root).as_posix()}: missing, and the card needs it; run {command}.")
 
 
 def main() -> int:

@@ -32,12 +32,18 @@ def load_scores(study: Study) -> pd.DataFrame:
     for name in (*study.warm_starts, *study.variants, *study.released):
         path = study.root / "reports" / "scores" / f"{name}.csv"
         if not path.is_file():
-            stage = "evaluate" if name in study.variants else "evaluate-given"
-            raise StudyError(f"reports/scores/{name}.csv: not evaluated yet; run `dvc repro {stage}@{name}`.")
+            raise StudyError(f"reports/scores/{name}.csv: not evaluated yet; run {how_to_evaluate(study, name)}.")
         tables.append(pd.read_csv(path))
         if set(tables[-1].photo) != set(tables[0].photo):
             raise StudyError(f"reports/scores/{name}.csv: other test photographs than the rest; run `dvc repro`.")
     return pd.concat(tables, ignore_index=True).drop_duplicates(["photo", "method"], ignore_index=True)
+
+
+def how_to_evaluate(study: Study, name: str) -> str:
+    """The command that judges a variant, a warm start or a released model, and what it takes."""
+    if name in study.variants:
+        return f"`dvc repro evaluate@{name}`"
+    return f"`dvc repro evaluate-given@{name}`, where dvc.yaml has to name it"
 
 
 def by_reading(study: Study, scores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 from IPython.display import HTML
 
 from srstudy.judge.metrics import MEASURES
 from srstudy.statistics import Estimate, estimate
 
+COMPARED = ("psnr_y", "ssim_y", "perceptual", "delta_e")
 FEW = 10  # photographs, below which intervals come with a caution
 
 
@@ -47,6 +50,20 @@ def results_table(table: pd.DataFrame) -> pd.DataFrame:
         for row in table.itertuples()
     }
     return pd.Series(cells).unstack(sort=False).rename_axis("run")
+
+
+def differences_table(scores: pd.DataFrame, pairs: Iterable[tuple[str, str]], seed: int) -> pd.DataFrame:
+    """Mean difference of two methods' figures, photo by photo, with its 95% interval: a row for each pair."""
+    by_method = scores.set_index(["method", "photo"])[list(COMPARED)]
+    rows = []
+    for method, other in pairs:
+        differences = by_method.loc[method] - by_method.loc[other]
+        cells = {
+            MEASURES[measure][0]: f"{estimate(differences[measure].to_numpy(), seed):+{_digits(measure)}}"
+            for measure in COMPARED
+        }
+        rows.append({"difference": f"{method} − {other}", **cells})
+    return pd.DataFrame(rows)
 
 
 def _digits(measure: str) -> str:

@@ -44,7 +44,7 @@ def make_players(recipe: Recipe, hr_size: int, steps: int, warm_start: str | Pat
     if recipe.loss_weights.adversarial:
         settings = recipe.discriminator
         discriminator = architectures.discriminator(hr_size, settings.filters, settings.dense, settings.momentum)
-        discriminator_optimizer = _optimizer(as_the_discriminator(recipe), steps, discriminator)
+        discriminator_optimizer = _optimizer(discriminators_recipe(recipe), steps, discriminator)
     return Players(
         generator=generator,
         generator_optimizer=_optimizer(recipe, steps, generator, ema=recipe.ema),
@@ -65,7 +65,7 @@ def weights_of(players: Players) -> list[np.ndarray]:
     return list(weights.values())
 
 
-def as_the_discriminator(recipe: Recipe) -> Recipe:
+def discriminators_recipe(recipe: Recipe) -> Recipe:
     """The recipe at the discriminator's own learning rate, where it has one."""
     return replace(recipe, learning_rate=recipe.discriminator.learning_rate or recipe.learning_rate)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -24,7 +25,8 @@ def write_records(study: Study, name: str, trained: Trained, flops: float) -> No
     """Write `reports/history/NAME.csv`, `reports/runs/NAME.json`, and `reports/rates/NAME.csv` with its picture.
 
     `flops` are a step's. Rates differ between equal runs, so they have files of their own; `gflops` are 10^9 operations
-    per second. What a released model's predecessor scored on other test sets goes: a card must not have it.
+    per second. What a released model's predecessor scored on other test sets goes: a card must not have it. A camera
+    that made LR is recorded with the recipe.
     """
     if not runtime.is_chief():
         return
@@ -40,10 +42,20 @@ def write_records(study: Study, name: str, trained: Trained, flops: float) -> No
     summary = {"complete": trained.complete, "step": trained.step, "steps": trained.steps}
     if trained.not_finite:
         summary["not_finite"] = trained.not_finite
-    write_json(reports / "runs" / f"{name}.json", {**summary, "recipe": _given(asdict(recipe))})
+    summary["recipe"], camera = _given(asdict(recipe)), study.camera(recipe)
+    if camera:
+        summary["camera"] = asdict(camera)
+    write_json(reports / "runs" / f"{name}.json", summary)
     if name in study.released:
-        for scores in (reports / "test_sets").glob(f"*/scores/{name}.csv"):
-            scores.unlink()
+        forget_test_sets(reports / "test_sets", name)
+
+
+def forget_test_sets(folder: Path, name: str) -> None:
+    """Remove what a model scored on test sets other than the study's; its enlarged images stay."""
+    for kind in ("scores/*.csv", "metrics/*.json"):
+        for path in folder.glob(f"*/{kind}"):
+            if path.stem == name:
+                path.unlink()
 
 
 def _given(section: dict[str, Any]) -> dict[str, Any]:
@@ -53,9 +65,14 @@ def _given(section: dict[str, Any]) -> dict[str, Any]:
 
 
 def seconds_trained(rates: pd.DataFrame, batch_size: int) -> float:
-    """How long a run's steps took, whatever interrupted it; `rates` as in `reports/rates`. Validations don't count."""
+    """How long a run's steps took, whatever interrupted it; `rates` as in `reports/rates`. Validations don't count.
+
+    A stretch of less than a quarter of the median rate counts at the median: there, the process or the machine stood
+    still for a while.
+    """
     images = batch_size * rates.step.diff().fillna(rates.step)
-    return float((images / rates.images_per_second).sum())
+    rate, median = rates.images_per_second, rates.images_per_second.median()
+    return float((images / rate.where(rate >= median / 4, median)).sum())
 
 
 def live_log(study: Study, name: str) -> Callable[[dict[str, float]], None]:

@@ -19,7 +19,7 @@ from srstudy.judge.metrics import colour, fidelity
 from srstudy.networks.enhance import Enhancer
 from srstudy.settings import Recipe
 from srstudy.settings_camera import Camera
-from srstudy.train.players import as_the_discriminator, rate_at, weights_of
+from srstudy.train.players import discriminators_recipe, rate_at, weights_of
 from srstudy.train.step import Update
 
 LOG_ROWS = 40  # at most so many lines of history besides those of the validations
@@ -103,7 +103,7 @@ class Diary:
         row = {"step": step, "epoch": round(step / self.schedule.epoch_steps, 3), **update.means(count)}
         row["learning_rate"] = rate_at(recipe, self.schedule.steps, step)
         if recipe.loss_weights.adversarial and recipe.discriminator.learning_rate:
-            row["discriminator_learning_rate"] = rate_at(as_the_discriminator(recipe), self.schedule.steps, step)
+            row["discriminator_learning_rate"] = rate_at(discriminators_recipe(recipe), self.schedule.steps, step)
         seconds = time.perf_counter() - self._clock  # without the validation's
         if self.schedule.is_validation(step):
             row |= self._look(step, weights_of(update.players))
