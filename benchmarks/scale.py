@@ -135,7 +135,7 @@ def scanned(folder: Path) -> dict[str, float]:
 
 def prepared(folder: Path) -> dict[str, float]:
     """Cut a tile of 256 px from each image, by the facts of the scan, and say in how many seconds."""
-    study, rows = load_study(), pd.read_parquet(folder / "scan.parquet")
+    study, rows = load_study(), pd.read_parquet(folder / "scan.parquet").drop(columns="thumbnail")  # as in a manifest
     tiles = TileSet("curated", "10k", lr_size=64, augment=False)
     begun = time.perf_counter()
     with writing_tiles(folder / "tiles", len(rows), tiles.lr_size) as write:

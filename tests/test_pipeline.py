@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from srstudy.config import load_study
+
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ROOT / "src" / "srstudy"
 TEXT = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
@@ -190,8 +192,9 @@ def test_a_released_model_is_never_trained_by_a_repro():
 
 
 def test_a_run_depends_on_the_warm_starts_that_variants_begin_with():
-    listed = [dep for dep in STAGES["train"]["deps"] if dep.startswith("models/")]
-    assert listed == [f"models/pretrained/{name}/generator.keras" for name in sorted(PARAMS["pretrain"])]
+    studies = [load_study(profile, ROOT) for profile in PARAMS["profiles"]]
+    begun = {study.generator_path(name).relative_to(ROOT).as_posix() for study in studies for name in study.warm_starts}
+    assert [dep for dep in STAGES["train"]["deps"] if dep.startswith("models/")] == sorted(begun)
 
 
 def test_what_is_given_is_judged_like_what_is_trained():

@@ -59,7 +59,7 @@ class Study:
         return f"{self.profile_name} profile: {counts} images"
 
     def note_on(self, name: str) -> str:
-        """What titles say of a variant's training, or of that of a warm start or a released model."""
+        """What titles say of the images that a variant, a warm start or a released model is trained on."""
         return "all training photographs of data/sample" if name in self.on_sample else self.note
 
     @property
@@ -140,10 +140,13 @@ class Study:
         path = self.model_folder(name) / "generator.keras"
         if path.is_file():
             return path
-        command = f"dvc repro {'pretrain' if name in self.pretrain else 'train'}@{name}"
+        raise StudyError(f"{name}: not trained yet; run `{self.how_to_train(name)}`.")
+
+    def how_to_train(self, name: str) -> str:
+        """The command that trains a variant, a warm start or a released model."""
         if name in self.released:
-            command = f"python notebooks/run.py 03_train --name released-{name} -p variant {name}"
-        raise StudyError(f"{name}: not trained yet; run `{command}`.")
+            return f"python notebooks/run.py 03_train --name released-{name} -p variant {name}"
+        return f"dvc repro {'pretrain' if name in self.pretrain else 'train'}@{name}"
 
     @property
     def arms(self) -> dict[str, Recipe]:

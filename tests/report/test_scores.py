@@ -53,7 +53,13 @@ def test_a_run_not_evaluated_yet_is_named_with_the_way_out(evaluated):
     with pytest.raises(StudyError, match=r"5k-64-plain\.csv: not evaluated yet; run `dvc repro evaluate@5k-64-plain`"):
         load_scores(evaluated)
     (evaluated.root / "reports" / "scores" / "srgan.csv").unlink()
-    with pytest.raises(StudyError, match=r"srgan\.csv: not evaluated yet; run `dvc repro evaluate-given@srgan`, where"):
+    with pytest.raises(StudyError, match=r"srgan\.csv: not evaluated yet; run `dvc repro evaluate-given@srgan`\.$"):
+        load_scores(evaluated)
+
+
+def test_a_released_model_not_evaluated_yet_has_to_be_named_in_dvc_yaml(evaluated):
+    (evaluated.root / "reports" / "scores" / "recommended-gan.csv").unlink()
+    with pytest.raises(StudyError, match=r"evaluate-given@recommended-gan` \(`evaluate-given` in dvc\.yaml has to"):
         load_scores(evaluated)
 
 

@@ -93,7 +93,8 @@ def cut_set(
     with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=count, desc=description, unit="tile") as bar:
         while batch := list(islice(turns, min(missing, BATCH))):
             by_photo = defaultdict(list)
-            for place, (row, number) in enumerate(batch):
+            chosen, numbers = zip(*batch)
+            for place, (row, number) in enumerate(zip(rows.iloc[list(chosen)].itertuples(), numbers)):
                 by_photo[row.id].append((place, row, number))
             found = {}
             for cuts in pool.map(cut_photo, by_photo.values()):
@@ -108,15 +109,16 @@ def cut_set(
         )
 
 
-def _turns(rows: pd.DataFrame, seed: int, count: int) -> Iterator[tuple[object, int]]:
-    """(photograph, tile number) in turn: sources alternate, so that a curated set is balanced over them."""
+def _turns(rows: pd.DataFrame, seed: int, count: int) -> Iterator[tuple[int, int]]:
+    """(position of a photograph in `rows`, tile number) in turn: sources alternate, so that a curated set is balanced
+    over them.
+    """
     random = np.random.default_rng([seed, 2])
-    queues = [random.permutation(len(group)) for _, group in rows.groupby("source")]
-    groups = [list(group.itertuples()) for _, group in rows.groupby("source")]
+    queues = [random.permutation(positions) for _, positions in sorted(rows.groupby("source").indices.items())]
     for turn in range(2 * count + ATTEMPTS):
-        for queue, group in zip(queues, groups):
-            number, place = divmod(turn, len(group))
-            yield group[queue[place]], number
+        for queue in queues:
+            number, place = divmod(turn, len(queue))
+            yield int(queue[place]), number
 
 
 def cut_tile(

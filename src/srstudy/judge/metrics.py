@@ -27,6 +27,7 @@ MEASURES = {
     "delta_e": ("ΔE2000", -1),
     "sharpness": ("sharpness, HR = 1", 0),
 }
+MAIN_MEASURES = ("psnr_y", "ssim_y", "perceptual", "delta_e")  # where there is room for a few alone
 
 
 def fidelity(hr: np.ndarray, sr: np.ndarray) -> dict[str, float]:

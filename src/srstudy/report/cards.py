@@ -15,22 +15,22 @@ from srstudy.config import Study, load_study
 from srstudy.data.sources import sample_photos
 from srstudy.errors import StudyError
 from srstudy.files import write_text
-from srstudy.judge.metrics import BICUBIC, MEASURES
+from srstudy.judge.metrics import BICUBIC, MAIN_MEASURES, MEASURES
 from srstudy.networks.architectures import load_model
 from srstudy.report.scores import how_to_evaluate
-from srstudy.train.records import seconds_trained
+from srstudy.train.records import seconds_trained, stood_still
 
-SHOWN = {"psnr_y": ".2f", "ssim_y": ".4f", "perceptual": ".4f", "delta_e": ".2f"}
+DIGITS = dict(zip(MAIN_MEASURES, (".2f", ".4f", ".4f", ".2f")))
 LIMITS = """\
 - **Super-resolution invents detail.** A face, a letter or a number plate in its output may look right and be wrong: it
   is no evidence of anything.
 - It enlarges four times, no more and no less.
 - {seen}
 - It has seen few photographs, so what is rare among them (text, crowds, night) it does worse.
-- The VGG16-HED distance looks through the network of the content loss by which `recommended-gan` and
-  `recommended-cctv` were trained, so it favours them.
-- These are means. Their intervals, and differences to other runs, are in [05_report](../../../reports/05_report.ipynb)
-  and, on LR as a street camera gives it, in [07_cctv](../../../reports/07_cctv.ipynb)."""
+- The VGG16-HED distance looks through the network of the content loss that {whom} trained by, so it favours {them}.
+- The figures are means. For the study's own test photographs, intervals and differences to other runs are in
+  [05_report](../../../reports/05_report.ipynb) and, on LR as a simulated street camera makes it, in
+  [07_cctv](../../../reports/07_cctv.ipynb)."""
 
 SEEN = {  # by whether its LR was bicubic
     True: """It knows LR images that are clean photographs reduced by bicubic interpolation. Noise, blur and compression
@@ -39,9 +39,9 @@ SEEN = {  # by whether its LR was bicubic
   enlarges worse than a generator trained on those.""",
 }
 
-TRAINED_ON = {  # a content network, by whom and on what
-    "hed-vgg16": "a VGG16 on ImageNet that has learned the edges of BSDS besides",
-    "vgg19": "on ImageNet",
+NETWORKS = {  # of the content loss, with their own weights
+    "hed-vgg16": "a VGG16 that others trained on ImageNet, then to find edges",
+    "vgg19": "a VGG19 that others trained on ImageNet",
 }
 
 USE = """\
@@ -74,7 +74,7 @@ def card(study: Study, name: str) -> str:
     """A released model's card, from what training and evaluation have recorded.
 
     Saving a model removes its card, whose figures were another's: the order is train, `dvc repro`, card. Raises
-    StudyError if a record is missing.
+    StudyError if a record is missing, or has no validation.
     """
     model = _existing(study.model_folder(name) / "generator.keras", study, name)
     record = _existing(study.root / "reports" / "runs" / f"{name}.json", study, name)
@@ -86,10 +86,15 @@ def card(study: Study, name: str) -> str:
         "## Data": _data(study, run),
         "## Training": _training(study, name, run),
         "## Figures": _figures(study, name),
-        "## Limits": LIMITS.format(seen=SEEN[run["recipe"]["degradation"] == BICUBIC]),
+        "## Limits": _limits(run),
         "## Licence": LICENCE,
     }
     return "\n\n".join(f"{heading}\n\n{text}" for heading, text in sections.items()) + "\n"
+
+
+def _limits(run: dict[str, Any]) -> str:
+    whom, them = ("it was", "it") if run["recipe"]["loss_weights"]["content"] else ("others were", "those")
+    return LIMITS.format(seen=SEEN["camera" not in run], whom=whom, them=them)
 
 
 def _data(study: Study, run: dict[str, Any]) -> str:
@@ -98,11 +103,11 @@ def _data(study: Study, run: dict[str, Any]) -> str:
     where = "[data/sample](../../../data/sample)"
     text = f"The {licences.total()} training photographs of {where}, and no other: {listed}."
     if "camera" in run:
-        text += " The camera's ranges were chosen to look like its clip, cctv.avi."
+        text += " Their LR came from a simulated camera whose ranges were chosen to look like the clip there, cctv.avi."
     if run["recipe"]["loss_weights"]["content"]:
         network, weights = (run["recipe"]["content"][key] for key in ("network", "weights"))
-        origin = TRAINED_ON[network] if weights == "default" else f"its weights from {weights}"
-        text += f" The content loss looks through `{network}`, a network that others trained: {origin}."
+        origin = NETWORKS[network] if weights == "default" else f"with the weights in {weights}"
+        text += f" The content loss looks through `{network}`, {origin}."
     return text
 
 
@@ -114,13 +119,16 @@ def _training(study: Study, name: str, run: dict[str, Any]) -> str:
     recipe = run["recipe"]
     start, batch_size = recipe.get("warm_start"), recipe["batch_size"]
     begun = f", from the weights of `{start}`, whose training comes on top" if start else ""
-    seen = "" if recipe["degradation"] == BICUBIC else f", their LR by `{recipe['degradation']}`,"
+    seen = f", their LR by `{recipe['degradation']}`," if "camera" in run else ""
     judged = history.dropna(subset="psnr_y")
+    if judged.empty:
+        raise StudyError(f"reports/history/{name}.csv: no validation in it; a card needs `training.validations`.")
     last, best = judged.iloc[-1], judged.loc[judged.psnr_y.idxmax()]
     camera = {"camera": run["camera"]} if "camera" in run else {}
+    slept = " (a standstill of the machine counted at the median rate)" if stood_still(rates).any() else ""
     return (
         f"{run['step']:,} of {run['steps']:,} steps in {seconds_trained(rates, batch_size) / 60:.0f} minutes"
-        f"{begun}; {rates.images_per_second.median():.0f} images a second (median), "
+        f"{slept}{begun}; {rates.images_per_second.median():.0f} images a second (median), "
         f"{run['step'] * batch_size:,} in all. On validation photographs{seen} it ended at {last.psnr_y:.2f} dB "
         f"(PSNR-Y) and a VGG16-HED distance of {last.perceptual:.4f}; its highest PSNR there was {best.psnr_y:.2f} dB, "
         f"at step {best.step:,.0f}. The recipe as it was trained; what its words mean stands in "
@@ -138,14 +146,14 @@ def _figures(study: Study, name: str) -> str:
     if camera.is_file() and name in set(pd.read_csv(camera).method):
         sets["test photographs of data/sample, LR by `cctv`"] = camera
     sets |= {path.parts[-3]: path for path in sorted((reports / "test_sets").glob(f"*/scores/{name}.csv"))}
-    heads = ["test set", "images", "", *(MEASURES[measure][0] for measure in SHOWN)]
+    heads = ["test set", "images", "", *(MEASURES[measure][0] for measure in DIGITS)]
     lines = [heads, ["---"] * len(heads)]
     for label, path in sets.items():
         scores = pd.read_csv(path)
-        means = scores.groupby("method")[list(SHOWN)].mean()
+        means = scores.groupby("method")[list(DIGITS)].mean()
         for method in (BICUBIC, name):
             row = means.loc[method]
-            figures = [f"{row[measure]:{digits}}" for measure, digits in SHOWN.items()]
+            figures = [f"{row[measure]:{digits}}" for measure, digits in DIGITS.items()]
             lines.append([label, str(scores.photo.nunique()), method, *figures])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -153,8 +161,7 @@ def _figures(study: Study, name: str) -> str:
 def _existing(path: Path, study: Study, name: str) -> Path:
     if path.is_file():
         return path
-    train = f"python notebooks/run.py 03_train --name released-{name} -p variant {name}"
-    command = how_to_evaluate(study, name) if path.parent.name == "scores" else f"`{train}`"
+    command = how_to_evaluate(study, name) if path.parent.name == "scores" else f"`{study.how_to_train(name)}`"
     raise StudyError(f"{path.relative_to(study.root).as_posix()}: missing, and the card needs it; run {command}.")
 
 

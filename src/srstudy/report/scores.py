@@ -40,10 +40,11 @@ def load_scores(study: Study) -> pd.DataFrame:
 
 
 def how_to_evaluate(study: Study, name: str) -> str:
-    """The command that judges a variant, a warm start or a released model, and what it takes."""
+    """In words: the command that judges a variant, a warm start or a released model."""
     if name in study.variants:
         return f"`dvc repro evaluate@{name}`"
-    return f"`dvc repro evaluate-given@{name}`, where dvc.yaml has to name it"
+    named = " (`evaluate-given` in dvc.yaml has to name it)" if name in study.released else ""
+    return f"`dvc repro evaluate-given@{name}`{named}"
 
 
 def by_reading(study: Study, scores: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -69,7 +70,7 @@ def runs_table(study: Study) -> pd.DataFrame:
         if not path.is_file():
             if name in study.on_sample:
                 continue
-            raise StudyError(f"reports/runs/{name}.json: not trained yet; run `dvc repro train@{name}`.")
+            raise StudyError(f"reports/runs/{name}.json: not trained yet; run `{study.how_to_train(name)}`.")
         run = json.loads(path.read_text(encoding="utf-8"))
         history = pd.read_csv(study.root / "reports" / "history" / f"{name}.csv")
         known = [row.dropna().to_dict() for _, row in history.iterrows()]

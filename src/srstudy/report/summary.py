@@ -7,10 +7,8 @@ import sys
 from srstudy.config import load_study
 from srstudy.errors import StudyError
 from srstudy.figures.results import draw_times
-from srstudy.judge.metrics import MEASURES
+from srstudy.judge.metrics import MAIN_MEASURES, MEASURES
 from srstudy.report.scores import by_reading, load_scores, runs_table
-
-SHOWN = ("psnr_y", "ssim_y", "perceptual", "delta_e")
 
 
 def main() -> int:
@@ -22,8 +20,8 @@ def main() -> int:
     except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    means = scores.groupby("method", sort=False)[list(SHOWN)].mean()
-    means = means.rename(columns={name: MEASURES[name][0] for name in SHOWN})
+    means = scores.groupby("method", sort=False)[list(MAIN_MEASURES)].mean()
+    means = means.rename(columns={name: MEASURES[name][0] for name in MAIN_MEASURES})
     print(f"\nMeans over {scores.photo.nunique()} test photographs ({study.note}):\n")
     print(means.to_string(float_format=lambda value: f"{value:.3f}"))
     for run in runs[~runs.complete.str.startswith("yes")].itertuples():

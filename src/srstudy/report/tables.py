@@ -7,10 +7,9 @@ from collections.abc import Iterable
 import pandas as pd
 from IPython.display import HTML
 
-from srstudy.judge.metrics import MEASURES
+from srstudy.judge.metrics import MAIN_MEASURES, MEASURES
 from srstudy.statistics import Estimate, estimate
 
-COMPARED = ("psnr_y", "ssim_y", "perceptual", "delta_e")
 FEW = 10  # photographs, below which intervals come with a caution
 
 
@@ -53,14 +52,17 @@ def results_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences_table(scores: pd.DataFrame, pairs: Iterable[tuple[str, str]], seed: int) -> pd.DataFrame:
-    """Mean difference of two methods' figures, photo by photo, with its 95% interval: a row for each pair."""
-    by_method = scores.set_index(["method", "photo"])[list(COMPARED)]
+    """Mean of first minus second method, photo by photo, with its 95% interval: a row for each pair.
+
+    Raises KeyError for a method that has no scores.
+    """
+    by_method = scores.set_index(["method", "photo"])[list(MAIN_MEASURES)]
     rows = []
     for method, other in pairs:
         differences = by_method.loc[method] - by_method.loc[other]
         cells = {
             MEASURES[measure][0]: f"{estimate(differences[measure].to_numpy(), seed):+{_digits(measure)}}"
-            for measure in COMPARED
+            for measure in MAIN_MEASURES
         }
         rows.append({"difference": f"{method} − {other}", **cells})
     return pd.DataFrame(rows)

@@ -38,7 +38,8 @@ def write_records(study: Study, name: str, trained: Trained, flops: float) -> No
     gflop, seconds = flops / 1e9, seconds_trained(rates, batch_size)
     mean = rates.step.iloc[-1] * gflop / seconds
     title = f"{name}: {gflop:.3g} GFLOP a step, {mean:.3g} a second on average; {seconds / 60:.1f} minutes of steps"
-    save_figure(rate_curves(rates, f"{title} ({study.profile_name} profile)"), reports / "rates" / f"{name}.svg")
+    profile = "" if name in study.on_sample else f" ({study.profile_name} profile)"  # which is nothing to those
+    save_figure(rate_curves(rates, title + profile), reports / "rates" / f"{name}.svg")
     summary = {"complete": trained.complete, "step": trained.step, "steps": trained.steps}
     if trained.not_finite:
         summary["not_finite"] = trained.not_finite
@@ -47,15 +48,15 @@ def write_records(study: Study, name: str, trained: Trained, flops: float) -> No
         summary["camera"] = asdict(camera)
     write_json(reports / "runs" / f"{name}.json", summary)
     if name in study.released:
-        forget_test_sets(reports / "test_sets", name)
+        _forget_test_sets(reports / "test_sets", name)
 
 
-def forget_test_sets(folder: Path, name: str) -> None:
-    """Remove what a model scored on test sets other than the study's; its enlarged images stay."""
-    for kind in ("scores/*.csv", "metrics/*.json"):
-        for path in folder.glob(f"*/{kind}"):
-            if path.stem == name:
-                path.unlink()
+def _forget_test_sets(folder: Path, name: str) -> None:
+    """Remove what a model scored on test sets other than the study's, and the images that it enlarged there."""
+    for record in (*folder.glob(f"*/scores/{name}.csv"), *folder.glob(f"*/metrics/{name}.json")):
+        record.unlink()
+    for enlarged in folder.glob(f"*/sr/{name}"):
+        shutil.rmtree(enlarged)
 
 
 def _given(section: dict[str, Any]) -> dict[str, Any]:
@@ -67,12 +68,19 @@ def _given(section: dict[str, Any]) -> dict[str, Any]:
 def seconds_trained(rates: pd.DataFrame, batch_size: int) -> float:
     """How long a run's steps took, whatever interrupted it; `rates` as in `reports/rates`. Validations don't count.
 
-    A stretch of less than a quarter of the median rate counts at the median: there, the process or the machine stood
-    still for a while.
+    What `stood_still` counts at the median rate.
     """
     images = batch_size * rates.step.diff().fillna(rates.step)
-    rate, median = rates.images_per_second, rates.images_per_second.median()
-    return float((images / rate.where(rate >= median / 4, median)).sum())
+    rate = rates.images_per_second
+    return float((images / rate.mask(stood_still(rates), rate.median())).sum())
+
+
+def stood_still(rates: pd.DataFrame) -> pd.Series:
+    """Which stretches of a run were over twenty times slower than the median: process or machine slept meanwhile.
+
+    The first one, in which TensorFlow compiles the step, has been up to 13 times slower by itself.
+    """
+    return rates.images_per_second < rates.images_per_second.median() / 20
 
 
 def live_log(study: Study, name: str) -> Callable[[dict[str, float]], None]:
