@@ -34,6 +34,7 @@ from skimage.color import rgb2gray, rgb2lab
 from srstudy.config import load_study
 from srstudy.data import scan
 from srstudy.data.facts import facts_of, jpeg_quality
+from srstudy.data.manifest import open_manifest, save_manifest
 from srstudy.data.prepare import cut_set
 from srstudy.data.tiles import writing_tiles
 from srstudy.settings import TileSet
@@ -101,6 +102,7 @@ def measured(folder: Path, files: list[Path]) -> dict[str, object]:
     kept = sum(len(pd.read_parquet(path, columns=["id"])) for path in parts.glob("[!.]*.parquet"))
     resumed = json.loads(start("scan", folder).communicate()[0])
     rate, plain = len(files) / whole["seconds"], plain_rate(files[:PLAIN])
+    save_manifest(folder / "manifest.parquet", pd.read_parquet(out).drop(columns="thumbnail"))
     process = start("prepare", folder)
     preparing = peak_memory(process)
     tiles = json.loads(process.communicate()[0])
@@ -134,8 +136,8 @@ def scanned(folder: Path) -> dict[str, float]:
 
 
 def prepared(folder: Path) -> dict[str, float]:
-    """Cut a tile of 256 px from each image, by the facts of the scan, and say in how many seconds."""
-    study, rows = load_study(), pd.read_parquet(folder / "scan.parquet").drop(columns="thumbnail")  # as in a manifest
+    """Cut a tile of 256 px from each image in the manifest, and say in how many seconds."""
+    study, rows = load_study(), open_manifest(folder / "manifest.parquet")
     tiles = TileSet("curated", "10k", lr_size=64, augment=False)
     begun = time.perf_counter()
     with writing_tiles(folder / "tiles", len(rows), tiles.lr_size) as write:

@@ -138,10 +138,25 @@ def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(tmp_path, 
     closed = next(path for path in sorted((tmp_path / "set").iterdir()) if path.is_dir())
     closed.chmod(0)
     try:
-        with pytest.raises(StudyError, match=rf"{closed.name}: can't be listed"), open_archive(tmp_path / "set"):
-            pass
+        with open_archive(tmp_path / "set") as archive:
+            with pytest.raises(StudyError, match=rf"{closed.name}: can't be listed"):
+                list(archive.members())
+            with pytest.raises(StudyError, match="holds no file"):
+                archive.read(f"{closed.name}/im1.jpg")
     finally:
         closed.chmod(0o700)
+
+
+def test_a_folder_s_file_is_read_without_listing_all_others_and_none_outside_of_it(tmp_path, files, monkeypatch):
+    make_folder(tmp_path / "set", files)
+    (tmp_path / "outside.jpg").write_bytes(b"no business of theirs")
+    monkeypatch.setattr(os, "walk", lambda *_, **__: pytest.fail("listed"))
+    with open_archive(tmp_path / "set") as archive:
+        name, content = next(iter(files.items()))
+        assert archive.read(name) == content
+        for outside in ("../outside.jpg", "people/../../outside.jpg", (tmp_path / "outside.jpg").as_posix()):
+            with pytest.raises(StudyError, match="holds no file"):
+                archive.read(outside)
 
 
 def test_names_written_by_windows_tools_get_slashes(tmp_path, files):

@@ -11,7 +11,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
@@ -58,7 +58,7 @@ class Archive:
     """The files of a folder or an archive. Several threads may read at once."""
 
     path: Path
-    sizes: dict[str, int]
+    sizes: Mapping[str, int]
     opener: Callable[[str], AbstractContextManager[BinaryIO]]
     limits: Limits
 
@@ -138,16 +138,35 @@ def expand(path: str | Path, target: str | Path, limits: Limits = LIMITS) -> Non
     _write(target, chunks())
 
 
+class _FolderSizes(Mapping[str, int]):
+    """Sizes of a folder's files by name, each looked up when it is asked for: to list many thousand files takes long
+    where a folder is mounted from afar, and their names much memory.
+
+    Links to files are followed: the folder is the user's own, and data tools fill folders with links.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def __getitem__(self, name: str) -> int:
+        file = os.path.normpath(self._path / name)
+        if not (Path(file).is_relative_to(os.path.normpath(self._path)) and os.path.isfile(file)):
+            raise KeyError(name)
+        return os.path.getsize(file)
+
+    def __iter__(self) -> Iterator[str]:
+        for folder, _, names in os.walk(self._path, onerror=_raise):
+            inside = PurePath(folder).relative_to(self._path).as_posix()
+            for name in names:
+                if os.path.isfile(os.path.join(folder, name)):
+                    yield name if inside == "." else f"{inside}/{name}"
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 def _open_folder(path: Path, limits: Limits) -> Archive:
-    # Links to files are followed: the folder is the user's own, and data tools fill folders with links.
-    # As text, because objects for the paths of many thousand files would take much memory.
-    sizes = {}
-    for folder, _, names in os.walk(path, onerror=_raise):
-        inside = PurePath(folder).relative_to(path).as_posix()
-        for name in names:
-            if os.path.isfile(file := os.path.join(folder, name)):
-                sizes[name if inside == "." else f"{inside}/{name}"] = os.path.getsize(file)
-    return Archive(path, sizes, lambda name: (path / name).open("rb"), limits)
+    return Archive(path, _FolderSizes(path), lambda name: (path / name).open("rb"), limits)
 
 
 def _raise(error: OSError) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pyarrow
 
 from srstudy.config import Study
 from srstudy.data.sources import SPLITS, paper_table
@@ -27,7 +28,9 @@ def open_manifest(path: str | Path) -> pd.DataFrame:
     """Read a manifest of `save_manifest`. Raises StudyError if it is missing."""
     if not Path(path).is_file():
         raise StudyError(f"{path}: no manifest yet; run `dvc repro data`.")
-    return pd.read_parquet(path)
+    manifest = pd.read_parquet(path)
+    pyarrow.default_memory_pool().release_unused()  # else Arrow keeps more than the table takes, to the end
+    return manifest
 
 
 def table_1(study: Study, manifest: pd.DataFrame) -> pd.DataFrame:
