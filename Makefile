@@ -15,7 +15,7 @@ ENV := PATH="$$PWD/$(BIN):$$PATH" DVC_NO_ANALYTICS=1
 PIP := PIP_USE_PEP517=1 $(BIN)/python -m pip install -q --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install study test lint ablation bench lab lock clean
+.PHONY: help install study status pages readme test quick lint ablation bench lab lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,12 +41,27 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "make: installed"
 
 study: $(STAMP) ## run what is not up to date of the study (dvc repro), then print the result table
-	@$(BIN)/python -m srstudy.config
+	@$(BIN)/python -m srstudy.study
 	@$(ENV) $(BIN)/dvc repro
-	@$(ENV) $(BIN)/python -m srstudy.report.summary
+	@$(ENV) $(BIN)/python -m srstudy.report.scores
 
-test: lint ## lint, then run the tests
+# DVC compares the files that `inputs` writes, so they have to be of now; that stage alone runs, and nothing trains.
+status: $(STAMP) ## say which stages a change touches, and run none of them
+	@$(ENV) $(BIN)/dvc repro -q --single-item inputs
+	@$(ENV) $(BIN)/dvc status
+
+pages: $(STAMP) ## web pages of all executed notebooks, in build/pages
+	@$(BIN)/python notebooks/pages.py
+
+readme: $(STAMP) ## put the figures of reports/ into README.md and the released models' cards
+	@$(BIN)/python -m srstudy.report.tables
+	@$(BIN)/python -m srstudy.report.cards
+
+test: lint ## lint, then run all tests
 	@$(ENV) $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
+quick: lint ## lint, then run the tests that train and kill nothing: 3 minutes
+	@$(ENV) $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(STAMP) ## check code and notebooks with ruff
 	@$(BIN)/ruff check .
@@ -70,5 +85,5 @@ lock: $(STAMP) ## resolve pyproject.toml into requirements.lock, for all systems
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.10 --fork-strategy fewest \
 	  --extra dev --custom-compile-command "make lock" $(LOCK) -o requirements.lock pyproject.toml
 
-clean: ## remove .venv, .venv-bench and tool caches; data, models and results stay
+clean: ## remove .venv, .venv-bench, pages and tool caches; data, models and results stay
 	@rm -rf .venv .venv-bench .pytest_cache .ruff_cache build src/srstudy.egg-info

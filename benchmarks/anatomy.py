@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 from publish import publish
-from step_sides import paper_players
+from step_sides import paper_models
 from timing import random_batch
 
 from srstudy import runtime
@@ -70,13 +70,13 @@ def step_anatomy() -> Iterator[tuple[str, float, str]]:
     """The paper's full-size step: its rate, and each kind of operation's share of the processors' busy time."""
     import numpy as np
     import tensorflow as tf
+    from cost import flops_per_step
 
-    from srstudy.data.tiles import Tiles
-    from srstudy.train.cost import flops_per_step
+    from srstudy.sets.tiles import Tiles
     from srstudy.train.step import Update
 
-    recipe, players = paper_players(LR_SIDE, BATCH)
-    update = Update(recipe, players, 1000, tf.distribute.get_strategy())
+    recipe, models = paper_models(LR_SIDE, BATCH)
+    update = Update(recipe, models, 1000, tf.distribute.get_strategy())
     lr, hr = random_batch(LR_SIDE, BATCH)
     operations = flops_per_step(recipe, Tiles(hr=hr, lr=lr))
     lr, hr = map(tf.constant, (lr, hr))

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from publish import publish
 
-from srstudy.config import load_study
+from srstudy.study import load_study
 
 HERE = Path(__file__).resolve().parent
 
@@ -121,10 +121,11 @@ def hours(results: pd.DataFrame) -> pd.DataFrame:
     study, rows = load_study("paper"), []
     steps = results[results.what == STEP]
     for name, variant in study.variants.items():
-        recipe, lr_side = study.recipe(name), study.sets[variant.set].lr_size
-        rates = steps["images/s"][(steps["LR px"] == lr_side) & (steps.batch == recipe.batch_size)]
+        run, lr_side = study.run(name), study.sets[variant.set].lr_size
+        batch_size = run.recipe.batch_size
+        rates = steps["images/s"][(steps["LR px"] == lr_side) & (steps.batch == batch_size)]
         if variant.recipe == "srgan" and len(rates):
-            images = study.steps(name) * recipe.batch_size
+            images = run.steps * batch_size
             hours = images / rates.median() / 3600
             rows.append({"run": name, "LR px": lr_side, "images": images, "hours": round(hours, 1)})
     return pd.DataFrame(rows)

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,13 +32,13 @@ from scipy.ndimage import laplace
 from scipy.signal import convolve2d, welch
 from skimage.color import rgb2gray, rgb2lab
 
-from srstudy.config import load_study
-from srstudy.data import scan
-from srstudy.data.facts import facts_of, jpeg_quality
-from srstudy.data.manifest import open_manifest, save_manifest
-from srstudy.data.prepare import cut_set
-from srstudy.data.tiles import writing_tiles
+from srstudy.photos import scan
+from srstudy.photos.facts import facts_of
+from srstudy.photos.manifest import open_manifest
+from srstudy.sets.cut import cut_set
+from srstudy.sets.tiles import writing_tiles
 from srstudy.settings import TileSet
+from srstudy.study import load_study
 
 HERE = Path(__file__).resolve().parent
 SIZE = 500, 375  # as most of MirFlickr and of ImageNet
@@ -102,7 +103,7 @@ def measured(folder: Path, files: list[Path]) -> dict[str, object]:
     kept = sum(len(pd.read_parquet(path, columns=["id"])) for path in parts.glob("[!.]*.parquet"))
     resumed = json.loads(start("scan", folder).communicate()[0])
     rate, plain = len(files) / whole["seconds"], plain_rate(files[:PLAIN])
-    save_manifest(folder / "manifest.parquet", pd.read_parquet(out).drop(columns="thumbnail"))
+    pd.read_parquet(out).drop(columns="thumbnail").to_parquet(folder / "manifest.parquet")
     process = start("prepare", folder)
     preparing = peak_memory(process)
     tiles = json.loads(process.communicate()[0])
@@ -122,27 +123,22 @@ def start(part: str, folder: Path) -> subprocess.Popen:
 
 
 def scanned(folder: Path) -> dict[str, float]:
-    """Scan, and say in how many seconds and at how many files this process has looked."""
-    files, table = [], scan._table
-
-    def counting(source, archive, members, facts):
-        files.extend(members)
-        return table(source, archive, members, facts)
-
-    scan._table = counting
-    begun = time.perf_counter()
+    """Scan, and say in how many seconds and at how many files was looked."""
+    begun, now = time.perf_counter(), time.time_ns()
     scan.scan_source("images", folder / "images", "*", load_study().data.scan, folder / "scan.parquet", folder)
-    return {"files": len(files), "seconds": time.perf_counter() - begun}
+    seconds = time.perf_counter() - begun
+    written = [path for path in (folder / ".scan.part").glob("[!.]*.parquet") if path.stat().st_mtime_ns > now]
+    return {"files": sum(len(pd.read_parquet(path, columns=["id"])) for path in written), "seconds": seconds}
 
 
 def prepared(folder: Path) -> dict[str, float]:
     """Cut a tile of 256 px from each image in the manifest, and say in how many seconds."""
-    study, rows = load_study(), open_manifest(folder / "manifest.parquet")
-    tiles = TileSet("curated", "10k", lr_size=64, augment=False)
+    study, rows = replace(load_study(), root=folder), open_manifest(folder / "manifest.parquet")
+    tiles = TileSet(selection="curated", images="10k", lr_size=64, augment=False)
     begun = time.perf_counter()
     with writing_tiles(folder / "tiles", len(rows), tiles.lr_size) as write:
-        for cut in cut_set(rows, tiles, len(rows), study.data, study.seed, folder, tiles.lr_size):
-            write(cut.hr, cut.lr)
+        for _, hr, lr in cut_set(study, rows, tiles, len(rows)):
+            write(hr, lr)
     return {"tiles": len(rows), "seconds": time.perf_counter() - begun}
 
 
@@ -169,7 +165,7 @@ def plain_rate(files: list[Path]) -> float:
     for path, fact in zip(files, facts[:20]):
         ours = facts_of(path.read_bytes(), path.name, 512)
         for name, value in fact.items():
-            theirs = getattr(ours, name)
+            theirs = ours[name]
             same = value == theirs if isinstance(value, str) else math.isclose(value, theirs, abs_tol=1e-3)
             if not same:
                 sys.exit(f"{path.name}: the plain loop finds {name} {value}, the scan {theirs}")
@@ -178,9 +174,7 @@ def plain_rate(files: list[Path]) -> float:
 
 def plain_facts(content: bytes) -> dict[str, object]:
     """The facts of a photograph no larger than the scan's window, by the libraries' own functions."""
-    image = Image.open(io.BytesIO(content))
-    quality = jpeg_quality(image.quantization)
-    image = ImageOps.exif_transpose(image).convert("RGB")
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
     coarse = np.asarray(image)[::4, ::4]
     lightness, a, b = rgb2lab(coarse).mean(axis=(0, 1))
     red, green, blue = coarse.astype(float).transpose(2, 0, 1)
@@ -196,8 +190,8 @@ def plain_facts(content: bytes) -> dict[str, object]:
     low = dctn(np.asarray(small).astype(float), norm="ortho")[1:9, 1:9].round(4)
     return {
         "sha256": hashlib.sha256(content).hexdigest(), "width": image.width, "height": image.height,
-        "phash": np.packbits(low > np.median(low)).tobytes().hex(), "jpeg_quality": quality,
-        "sharpness": laplace(luma)[1:-1, 1:-1].var(), "noise": np.sqrt(np.pi / 2) * np.abs(rest).mean() / 6,
+        "phash": np.packbits(low > np.median(low)).tobytes().hex(),
+        "focus": laplace(luma)[1:-1, 1:-1].var(), "noise": np.median(np.abs(rest)) / (6 * 0.67449),
         "mean_l": lightness, "mean_a": a, "mean_b": b, "contrast": 255 * rgb2gray(coarse).std(),
         "colourfulness": np.hypot(*(o.std() for o in opponents)) + 0.3 * np.hypot(*(o.mean() for o in opponents)),
         "upscaled": energy[5:17].sum() / energy[5:].sum(),

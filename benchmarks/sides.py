@@ -107,12 +107,17 @@ def openvino_inference(lr_side: int, batch: int, rounds: int) -> dict[str, objec
 # Data -----
 
 
-def study_tiles():
-    """All training tiles of the committed photographs at LR 64."""
-    from srstudy.config import load_study
-    from srstudy.data.tiles import training_tiles
+def quick_run(lr_side: int, batch: int):
+    """`recommended-psnr` at another size, and all training tiles of the committed photographs at LR 64."""
+    from dataclasses import replace
 
-    return training_tiles(load_study("sample"), "recommended-psnr")
+    from srstudy.sets.tiles import training_tiles
+    from srstudy.study import load_study
+
+    study = load_study("sample")
+    run = study.run("recommended-psnr")
+    recipe = run.recipe.model_copy(update={"crop": lr_side, "batch_size": batch, "flips": True})
+    return replace(run, recipe=recipe, steps=10**6, seed=1), training_tiles(study, run)
 
 
 def ours_input(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
@@ -120,9 +125,10 @@ def ours_input(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
     from srstudy import runtime
 
     runtime.start(1)
-    from srstudy.train.dataset import batches
+    from srstudy.train.batches import batches
 
-    stream = iter(batches(study_tiles(), 1, batch, start=0, stop=10**6, crop=lr_side, flips=True))
+    run, tiles = quick_run(lr_side, batch)
+    stream = iter(batches(tiles, run))
     return timed(lambda: next(stream)[1].numpy(), rounds)
 
 
@@ -137,22 +143,21 @@ def memory_fed_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
 
 
 def _quick_step(lr_side: int, batch: int, rounds: int, fed: bool) -> dict[str, object]:
-    from dataclasses import replace
     from itertools import repeat
 
     from srstudy import runtime
-    from srstudy.config import load_study
 
     runtime.start(1)
     import tensorflow as tf
 
-    from srstudy.train.dataset import batches
-    from srstudy.train.players import make_players
+    from srstudy.train.batches import batches
+    from srstudy.train.model import make_models
     from srstudy.train.step import Update
 
-    recipe = replace(load_study("sample").released["recommended-psnr"], crop=lr_side, batch_size=batch)
-    update = Update(recipe, make_players(recipe, 4 * lr_side, 1000, None), 1000, tf.distribute.get_strategy())
-    stream = iter(batches(study_tiles(), 1, batch, start=0, stop=10**6, crop=lr_side, flips=True))
+    run, tiles = quick_run(lr_side, batch)
+    models = make_models(run.recipe, 4 * lr_side, 1000)
+    update = Update(run.recipe, models, 1000, tf.distribute.get_strategy())
+    stream = iter(batches(tiles, run))
     stream = stream if fed else repeat(next(stream))
     return timed(lambda: (update(*next(stream), 1), update.sums.numpy()), rounds)
 
@@ -161,18 +166,18 @@ def ours_prepare(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
     """The prepare stage's work for `batch` augmented tiles: photographs read, cut, turned and reduced to LR."""
     import pandas as pd
 
-    from srstudy.config import load_study
-    from srstudy.data.prepare import cut_set
-    from srstudy.data.scan import scan_source
+    from srstudy.photos.scan import scan_source
+    from srstudy.sets.cut import cut_set
     from srstudy.settings import TileSet
+    from srstudy.study import load_study
 
     study = load_study("sample")
     with tempfile.TemporaryDirectory() as folder:
         facts, photos = Path(folder) / "sample.parquet", Path("data", "sample", "photos")
         scan_source("sample", photos, "*.jpg", study.data.scan, facts, study.root)
         rows = pd.read_parquet(facts)
-    tiles = TileSet("curated", "5k", lr_side, augment=True)
-    return timed(lambda: list(cut_set(rows, tiles, batch, study.data, study.seed, study.root, lr_side)), rounds)
+    tiles = TileSet(selection="curated", images="5k", lr_size=lr_side, augment=True)
+    return timed(lambda: list(cut_set(study, rows, tiles, batch)), rounds)
 
 
 SIDES = {

@@ -8,19 +8,19 @@ import numpy as np
 from timing import random_batch, scaled, timed
 
 
-def paper_players(lr_side: int, batch: int):
-    """The paper's full-size recipe and its players, with an untrained VGG19."""
+def paper_models(lr_side: int, batch: int):
+    """The paper's full-size recipe and its networks and optimizers, with an untrained VGG19."""
     from dataclasses import replace
 
-    from srstudy.config import load_study
-    from srstudy.networks.perceptual import feature_network
-    from srstudy.train import losses, players
+    from untrained import untrained_vgg
 
-    recipe = replace(load_study("paper").recipes["srgan"], batch_size=batch)
-    without = replace(recipe, loss_weights=replace(recipe.loss_weights, content=0.0))
-    vgg = feature_network(recipe.content.network, (recipe.content.layer,), None)
-    made = players.make_players(without, 4 * lr_side, 1000, None)
-    return recipe, replace(made, content_loss=losses.content_loss(vgg, recipe.content.feature_scale))
+    from srstudy.study import load_study
+    from srstudy.train.model import make_models
+
+    recipe = load_study("paper").recipes["srgan"].model_copy(update={"batch_size": batch})
+    weights = recipe.loss_weights.model_copy(update={"content": 0.0})
+    models = make_models(recipe.model_copy(update={"loss_weights": weights}), 4 * lr_side, 1000)
+    return recipe, replace(models, content_network=untrained_vgg(recipe.content))
 
 
 def ours_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
@@ -53,9 +53,9 @@ def keras_adam_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
     runtime.start(1)
     import keras
 
-    from srstudy.train import players
+    from srstudy.train import model
 
-    players.FusedAdam = keras.optimizers.Adam
+    model.FusedAdam = keras.optimizers.Adam
     return _paper_step(lr_side, batch, rounds)
 
 
@@ -64,7 +64,7 @@ def bfloat16_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
     from srstudy import runtime
 
     runtime.start(1)
-    from srstudy.devices import mixed_precision
+    from srstudy.train.devices import mixed_precision
 
     with mixed_precision("mixed_bfloat16"):
         return _paper_step(lr_side, batch, rounds)
@@ -75,9 +75,9 @@ def _paper_step(lr_side: int, batch: int, rounds: int, jit_compile: bool = False
 
     from srstudy.train.step import Update
 
-    recipe, players = paper_players(lr_side, batch)
-    update = Update(recipe, players, 1000, tf.distribute.get_strategy())
-    step = tf.function(update._update, jit_compile=True) if jit_compile else update._update
+    recipe, models = paper_models(lr_side, batch)
+    update = Update(recipe, models, 1000, tf.distribute.get_strategy())
+    step = tf.function(update.compiled, jit_compile=True) if jit_compile else update.compiled
     lr, hr = map(tf.constant, random_batch(lr_side, batch))
     number = tf.constant(1, tf.int64)
     return timed(lambda: (step(lr, hr, number), update.sums.numpy()), rounds)
@@ -113,13 +113,14 @@ def tutorial_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
 def tutorial_default_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
     """The same with TensorFlow as it comes: on processors without AVX-512, without oneDNN."""
     import keras
+    from untrained import untrained_vgg
 
     from srstudy.networks import architectures
-    from srstudy.networks.perceptual import feature_network
+    from srstudy.settings import Content
 
     architectures.OutputConv = keras.layers.Conv2D  # Keras's own layers alone
     generator, discriminator = architectures.srgan_generator(), architectures.discriminator(4 * lr_side)
-    vgg = feature_network("vgg19", ("block3_conv4",), None)
+    vgg = untrained_vgg(Content(network="vgg19", layer="block3_conv4"))
     judge = keras.Sequential([discriminator, keras.layers.Activation("sigmoid")])
     judge.compile(keras.optimizers.Adam(2e-4), "binary_crossentropy")
     lr_input = keras.Input((lr_side, lr_side, 3))

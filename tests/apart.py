@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -64,30 +63,32 @@ def main() -> None:
         [cpu] = tf.config.list_physical_devices("CPU")
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * options.devices)
 
-    from tests.tiny import RECIPES, SETTINGS
+    from tests.tiny import RECIPES, SETTINGS, changed, run_of
 
-    from srstudy.config import load_study
-    from srstudy.data.tiles import open_tiles
     from srstudy.files import write_csv, write_json
-    from srstudy.judge.metrics import RATES
-    from srstudy.train.players import build_generator
-    from srstudy.train.training import Run, train
-    from srstudy.train.watch import Validation
+    from srstudy.networks.enhance import Enhancer
+    from srstudy.sets.tiles import open_tiles
+    from srstudy.study import load_study
+    from srstudy.train.fit import train
+    from srstudy.train.model import build_generator
 
-    recipe, settings = replace(RECIPES[options.recipe], **options.change), replace(SETTINGS, **options.set)
+    recipe, settings = changed(RECIPES[options.recipe], **options.change), changed(SETTINGS, **options.set)
+    tiles, checkpoints = open_tiles(options.folder / "tiles"), options.folder / f"{options.name}-checkpoints"
+    camera = load_study().degradations.get(recipe.degradation)
+    run = run_of(recipe, options.folder, options.steps, checkpoints=checkpoints, snapshot_step=2, camera=camera)
+    enhance = Enhancer(build_generator(recipe.generator), "image")
+
+    def validation(weights):
+        enhance.generator.set_weights(weights)
+        srs = {"first": enhance(tiles.lr[0]), "last": enhance(tiles.lr[-1])}
+        return {"brightness": float(sum(sr.mean() for sr in srs.values()))}, srs
+
+    validation.identity = ("first", "last")
+    trained = train(run, tiles, settings, validation)
     folder = options.folder / options.name
-    tiles = open_tiles(options.folder / "tiles")
-    run = Run(
-        recipe, tiles, options.steps, epoch_steps=8, seed=1,
-        checkpoints=options.folder / f"{options.name}-checkpoints", snapshot_step=2,
-        camera=load_study().camera(recipe),
-    )  # fmt: skip
-    photos = {"first": tiles.hr[0], "last": tiles.hr[-1]}
-    validation = Validation(photos, build_generator(recipe.generator), "image", lambda hr, srs: [0.5 for _ in srs])
-    trained = train(run, settings, validation)
+    trained.save(folder)
     if runtime.is_chief():
-        trained.save(folder)
-        write_csv(folder / "history.csv", pd.DataFrame(trained.history).drop(columns=list(RATES)))
+        write_csv(folder / "history.csv", pd.DataFrame(trained.history).drop(columns="seconds"))
         write_json(folder / "run.json", {"complete": trained.complete, "step": trained.step})
     print("done", os.getpid(), flush=True)
 

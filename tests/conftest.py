@@ -20,12 +20,20 @@ from tests.apart import Apart
 from tests.kaggle_service import KEY, USERNAME, KaggleService, point_client_to
 from tests.tiny import save_tiles
 
-from srstudy.config import Study, load_study
-from srstudy.data.tiles import Tiles
 from srstudy.degrade.bicubic import downscale
+from srstudy.sets.tiles import Tiles
+from srstudy.study import Study, load_study
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKS = Path(os.environ.get("SRSTUDY_CHECKS") or ROOT / "data" / "checks")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that starts runs in processes of their own is slow."""
+    for item in items:
+        if "apart" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

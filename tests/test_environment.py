@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 import subprocess
 import sys
@@ -59,12 +61,6 @@ def test_every_line_of_the_lock_is_pinned_and_hashed():
     assert not loose
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "environment.yml", "pyproject.toml"])
-def test_no_file_names_a_package_index_or_a_place_on_disk(name: str):
-    text = (ROOT / name).read_text(encoding="utf-8")
-    assert not re.findall(r"\w+://\S*|--?(?:extra-|default-)?index\S*|--find-links|index-url|(?<![\w./])/\w+/\S*", text)
-
-
 def test_conda_installs_the_same_lock_on_a_supported_python():
     dependencies = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     assert [d["pip"] for d in dependencies if isinstance(d, dict)] == [["--require-hashes", "-r requirements.lock"]]
@@ -73,9 +69,23 @@ def test_conda_installs_the_same_lock_on_a_supported_python():
     assert python in SpecifierSet(PROJECT["requires-python"])
 
 
-@pytest.mark.parametrize("name", ["tensorflow", "jupyterlab", "papermill", "nbdime", "matplotlib", "kaggle", "dvc"])
-def test_tools_the_study_is_built_on_are_locked(name: str):
-    assert name in {canonicalize_name(entry.name) for entry in LOCKED}
+def imported() -> set[str]:
+    """The packages, but for Python's own, that the study's modules, scripts and notebooks import."""
+    texts = [path.read_text(encoding="utf-8") for path in (*ROOT.glob("src/**/*.py"), *ROOT.glob("notebooks/*.py"))]
+    for path in ROOT.glob("notebooks/*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        texts += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    nodes = [node for text in texts for node in ast.walk(ast.parse(text))]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names} - {"srstudy", *sys.stdlib_module_names}
+
+
+def test_every_package_that_is_imported_is_declared():
+    distributions = metadata.packages_distributions()
+    declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]} | {"pydantic-core"}
+    missing = {name for name in imported() if declared.isdisjoint(map(canonicalize_name, distributions[name]))}
+    assert missing == set()
 
 
 def test_installed_versions_are_the_locked_ones():

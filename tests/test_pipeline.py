@@ -1,214 +1,145 @@
-"""`dvc.yaml`: a stage depends on the code and the parameters that decide its outputs, and on nothing else."""
+"""`dvc.yaml`: the real DVC names the stages that a change touches, and trains no warm start by itself."""
 
 from __future__ import annotations
 
-import ast
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from srstudy.config import load_study
+from srstudy import inputs
+from srstudy.study import load_study
 
 ROOT = Path(__file__).resolve().parents[1]
-CODE = ROOT / "src" / "srstudy"
-TEXT = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-# A stage that is run once per variant, or warm start, keeps its description under `do`.
-STAGES = {name: stage.get("do", stage) for name, stage in yaml.safe_load(TEXT)["stages"].items()}
-STUDY = [name for name in STAGES if name not in ("pretrain", "released")]  # hours long: they have rules of their own
-
-# Modules that are no dependency although they are imported, and why. What they import doesn't count either.
-EVERYWHERE = {
-    "config": "reads params.yaml, whose values are dependencies themselves",
-    "schema": "checks params.yaml",
-    "checks": "checks params.yaml too",
-    "errors": "says what went wrong; then there is no output",
-    "files": "writes whole files, whatever is in them",
-    "settings": "names the values of params.yaml, which are dependencies themselves",
-    "data.download": "brings archives as they are; params.yaml says which",
-    "settings_camera": "names the values of params.yaml, which are dependencies themselves",
-}
-PICTURES = {
-    "figures": "a package that draws what was computed: a changed picture must not train for hours",
-    "report.tables": "shows what was computed as HTML",
-}
-WORKERS = {"devices": "says where training runs"}
-EXCLUDED = {
-    "scan": {"degrade.bicubic": "gives the scale alone", "data.sources": "finds the files, which params.yaml names"},
-    "data": PICTURES,
-    "prepare": PICTURES,
-    "train": PICTURES
-    | {
-        "train.cost": "counts what a step costs, for the notebook",
-        "train.records": "writes what the run has found",
-        "judge.guards": "reads the history when the run is over",
-        "judge.evaluation": "judges validation photographs; a changed judge must not train for hours",
-        "judge.metrics": "its figures are those of the validation photographs",
-        "networks.enhance": "makes pictures of validation photographs",
-        "data.images": "reads photographs for warm starts; a variant's tiles come in as data/prepared",
-        "data.sources": "lists photographs for warm starts",
-        "degrade.bicubic": "made the tiles' LR in data/prepared; here it gives the scale, which they have too",
-    },
-    "evaluate": PICTURES | WORKERS,
-    "evaluate-given": PICTURES | WORKERS,
-    "footage": {"figures": PICTURES["figures"]} | WORKERS,  # tables are what it makes
-    "report": WORKERS,  # pictures and tables are what it makes
-}
+ROOMS = ("degrade", "networks", "photos", "sets", "train", "judge", "report", "figures")
 
 
-def imported(code: str) -> set[str]:
-    """Modules of srstudy that the code imports, at its top or inside a function."""
-    found = set()
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
+def stages() -> dict[str, dict]:
+    """Every stage by DVC's name for it, with what its `foreach` puts in."""
+    found = {}
+    for stage, description in PIPELINE.items():
+        if "foreach" not in description:
+            found[stage] = description
             continue
-        found |= {module_of(name) for name in names if name.startswith("srstudy.")}
+        items = PARAMS
+        for key in description["foreach"].strip("${}").split("."):
+            items = items[key]
+        for name, item in items.items():
+            text = json.dumps(description["do"]).replace("${key}", name).replace("${item.set}", item.get("set", ""))
+            found[f"{stage}@{name}"] = json.loads(text)
     return found
 
 
-def module_of(name: str) -> str:
-    """`srstudy.data.scan.scan_source` -> `data.scan`, `srstudy.config.load_study` -> `config`."""
-    first, *rest = name.split(".")[1:]
-    return f"{first}.{rest[0]}" if rest and (CODE / first).is_dir() else first
+def outs(description: dict) -> dict[str, dict]:
+    """The outputs of a stage, and what DVC is told about them."""
+    return {name: how for out in description["outs"] + description.get("metrics", []) for name, how in out.items()}
 
 
-def is_left_out(module: str, stage: str) -> bool:
-    """Whether a module, or its package, is no dependency of the stage."""
-    return not {module, module.split(".")[0]}.isdisjoint(EVERYWHERE | EXCLUDED[stage])
+def test_dvc_never_removes_an_output_before_its_stage_runs():
+    assert all(how["persist"] for description in stages().values() for how in outs(description).values())
 
 
-def started(program: str) -> set[str]:
-    """Modules that a module's or a notebook's code names."""
-    if program.startswith("srstudy."):
-        return {module_of(program)}
-    notebook = json.loads((ROOT / "notebooks" / f"{program}.ipynb").read_text(encoding="utf-8"))
-    return imported("\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"))
+def test_the_files_that_stages_depend_on_are_those_that_are_written():
+    named = {dep for description in stages().values() for dep in description["deps"] if dep.startswith("build/")}
+    assert named == {f"build/inputs/{stage}.json" for stage in inputs.all_inputs(load_study("sample", ROOT))}
 
 
-def met(stage: str) -> set[str]:
-    """Modules that the stage's notebook, or the one it runs, imports, itself or through others; an excluded one leads
-    no further.
-    """
-    waiting, found = started(STAGES[stage]["cmd"].split()[2]), set()
-    while waiting:
-        name = waiting.pop()
-        found.add(name)
-        if not is_left_out(name, stage):
-            waiting |= imported((CODE / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")) - found
-    return found
+@pytest.mark.parametrize("stage", ["pretrain", "released"])
+def test_hours_of_training_follow_from_other_photographs_or_another_recipe_alone(stage):
+    description = PIPELINE[stage]["do"]
+    assert description["deps"] == ["data/sample/SOURCES.csv", "data/sample/photos"]
+    assert description["params"] == [stage + ".${key}"]
+    assert [Path(name).name for name in outs(description)] == ["generator.keras"]
+    assert description.get("frozen", False) == (stage == "released")  # those DVC never begins by itself
 
 
-def value_of(key: str) -> object:
-    """What `params.yaml` says at a path such as "data.sources". Raises KeyError where it says nothing."""
-    place = PARAMS
-    for part in key.split("."):
-        place = place[part]
-    return place
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_from_those_before_it_alone(room):
+    allowed = ROOMS[: ROOMS.index(room) + 1] if room != "figures" else ("degrade", "figures", "judge.metrics")
+    for path in (ROOT / "src" / "srstudy" / room).glob("*.py"):
+        imported = re.findall(r"^ *(?:from|import) srstudy\.([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert not [name for name in imported if name.startswith(ROOMS) and not name.startswith(allowed)], path.name
 
 
-def is_there(key: str) -> bool:
-    """Whether `params.yaml` says something at this path."""
-    try:
-        value_of(key)
-    except KeyError:
-        return False
-    return True
+class Project:
+    """The project with the real dvc.yaml, all of whose stages are up to date: their outputs are a line of text each."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        for name in ("src/srstudy", "notebooks", "models/pretrained", "models/released"):
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        (root / ".dvc").mkdir()
+        for name in ("params.yaml", "requirements.lock", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config"):
+            shutil.copy(ROOT / name, root / name)
+        for name in ("data/sample/photos/a.jpg", "data/sample/SOURCES.csv", "data/sample/cctv.avi"):
+            self.write(name, name)
+        for stage, description in stages().items():
+            for name in outs(description):
+                if stage.split("@")[0] not in ("inputs", "pretrain", "released"):
+                    self.write(name if Path(name).suffix else f"{name}/part", "{}")
+        for name in PARAMS["sets"]:
+            self.write(f"data/prepared/{name}/part", name)
+        self.run("git", "init", "-q")
+        self.run(sys.executable, "-m", "srstudy.inputs")
+        self.run("dvc", "commit", "-fq")
+
+    def write(self, name: str, text: str) -> None:
+        (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / name).write_text(text, encoding="utf-8")
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        text = (self.root / name).read_text(encoding="utf-8")
+        assert old in text
+        self.write(name, text.replace(old, new))
+
+    def run(self, *command: str) -> str:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        environment = os.environ | {"PATH": path, "PYTHONPATH": str(self.root / "src"), "DVC_NO_ANALYTICS": "1"}
+        return subprocess.run(
+            command, cwd=self.root, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    def due(self) -> set[str]:
+        """What `make status` names."""
+        self.run("dvc", "repro", "-q", "--single-item", "inputs")
+        return set(json.loads(self.run("dvc", "status", "--json")))
 
 
-def names(outs: list) -> list[str]:
-    """Paths of a stage's outputs."""
-    return [name for out in outs for name in (out if isinstance(out, dict) else [out])]
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory) -> Project:
+    return Project(tmp_path_factory.mktemp("project"))
 
 
-def test_imports_are_found_however_they_are_written():
-    code = "import os, srstudy.a\nfrom srstudy import b\nfrom srstudy.data import c\ndef f(): import srstudy.data.d"
-    assert imported(code) == {"a", "b", "data.c", "data.d"}
+@pytest.mark.slow
+def test_dvc_names_the_stages_that_a_change_touches(pristine):
+    assert pristine.due() == set()
+    pristine.edit("src/srstudy/train/fit.py", '"""Train', '"""Now train')
+    pristine.edit("notebooks/03_train.ipynb", '"# ', '"# Prose: ')
+    assert pristine.due() == set()
+    pristine.edit("params.yaml", "recipe: srgan, epochs: 10 }", "recipe: srgan, epochs: 5 }")
+    assert pristine.due() == {"train@5k-32-biased", "report"}
+    pristine.write("models/5k-32-biased/part", "another generator")
+    pristine.run("dvc", "commit", "-fq", "train@5k-32-biased", "report")
+    assert pristine.due() == {"evaluate"}
+    pristine.write("reports/scores/part", "other scores")
+    pristine.run("dvc", "commit", "-fq", "evaluate")
+    assert pristine.due() == {"report"}
 
 
-@pytest.mark.parametrize("stage", STUDY)
-def test_a_stage_depends_on_the_modules_that_decide_its_outputs_and_on_no_others(stage):
-    listed = [dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")]
-    wanted = [name.replace(".", "/") for name in met(stage) if not is_left_out(name, stage)]
-    assert listed == [f"src/srstudy/{name}.py" for name in sorted(wanted)]
-
-
-@pytest.mark.parametrize("stage", [stage for stage in STUDY if stage != "scan"])
-def test_a_stage_depends_on_its_notebook_and_what_runs_it(stage):
-    notebook = STAGES[stage]["cmd"].split()[2]
-    assert STAGES[stage]["deps"][:2] == [f"notebooks/{notebook}.ipynb", "notebooks/run.py"]
-
-
-def test_no_exclusion_outlives_its_import():
-    modules = [path.read_text(encoding="utf-8") for path in CODE.rglob("*.py")]
-    assert set().union(*map(imported, modules)) >= EVERYWHERE.keys()
-    reached = {stage: met(stage) | {name.split(".")[0] for name in met(stage)} for stage in STUDY}
-    assert {stage: EXCLUDED[stage].keys() - reached[stage] for stage in STUDY} == {stage: set() for stage in STUDY}
-
-
-def test_a_package_imports_from_those_before_it_alone():
-    order = ["degrade", "data", "networks", "judge", "figures", "train", "report"]
-    assert {path.name for path in CODE.iterdir() if path.is_dir() and path.name != "__pycache__"} == set(order)
-    for path in CODE.rglob("*.py"):
-        package = path.parent.name if path.parent != CODE else None
-        met_packages = {name.split(".")[0] for name in imported(path.read_text(encoding="utf-8"))} & set(order)
-        allowed = set(order[: order.index(package) + 1]) if package else set()
-        assert met_packages <= allowed, path
-
-
-@pytest.mark.parametrize("profile", PARAMS["profiles"])
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_parameter_of_a_stage_is_there_under_every_profile(stage, profile):
-    """DVC stops at a missing one, after the stage has run."""
-    each = yaml.safe_load(TEXT)["stages"][stage].get("foreach", "${variants}")
-    items = value_of(each.strip("${}")) if isinstance(each, str) else each
-    for name, item in items.items():
-        for parameter in STAGES[stage]["params"]:
-            key = parameter.replace("${profile}", profile).replace("${key}", name)
-            for field, value in item.items():
-                key = key.replace(f"${{item.{field}}}", str(value))
-            assert is_there(key), key
-
-
-def test_a_warm_start_is_trained_anew_for_other_photographs_or_another_recipe_alone():
-    """Not for edited code, nor for a report of it that JupyterLab saved again: it takes hours."""
-    stage = STAGES["pretrain"]
-    assert stage["deps"] == ["data/sample/SOURCES.csv", "data/sample/photos"]
-    assert stage["params"] == ["pretrain.${key}"]
-    assert names(stage["outs"]) == ["models/pretrained/${key}/generator.keras"]
-
-
-def test_a_released_model_is_never_trained_by_a_repro():
-    """DVC runs no frozen stage; where a model is missing, it says so and stops."""
-    stage = STAGES["released"]
-    assert stage["frozen"]
-    assert stage["params"] == ["released.${key}"]
-    assert names(stage["outs"]) == ["models/released/${key}/generator.keras"]
-
-
-def test_a_run_depends_on_the_warm_starts_that_variants_begin_with():
-    studies = [load_study(profile, ROOT) for profile in PARAMS["profiles"]]
-    begun = {study.generator_path(name).relative_to(ROOT).as_posix() for study in studies for name in study.warm_starts}
-    assert [dep for dep in STAGES["train"]["deps"] if dep.startswith("models/")] == sorted(begun)
-
-
-def test_what_is_given_is_judged_like_what_is_trained():
-    each = yaml.safe_load(TEXT)["stages"]["evaluate-given"]["foreach"]
-    assert [name for name, item in each.items() if item["section"] == "pretrain"] == list(PARAMS["pretrain"])
-    assert [name for name, item in each.items() if item["section"] == "released"] == list(PARAMS["released"])
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_dvc_never_removes_an_output_before_its_stage_runs(stage):
-    for out in STAGES[stage]["outs"] + STAGES[stage].get("metrics", []):
-        assert all(options["persist"] for options in out.values())
-
-
-def test_the_file_stays_readable():
-    assert len(TEXT.splitlines()) <= 170
-    assert max(map(len, TEXT.splitlines())) <= 120
+@pytest.mark.slow
+def test_cards_unfinished_trainings_and_notebooks_beside_a_given_model_touch_nothing(pristine):
+    before = pristine.due()
+    pristine.write("models/checkpoints/5k-32-plain/checkpoint", "1")
+    pristine.write("models/released/recommended-gan/README.md", "a card")
+    pristine.write("models/pretrained/srgan/03_train.ipynb", "{}")
+    assert pristine.due() == before
+    pristine.write("models/released/recommended-gan/generator.keras", "another")
+    assert pristine.due() == before | {"released@recommended-gan", "evaluate", "footage"}

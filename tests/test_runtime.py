@@ -8,8 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from srstudy import runtime
-from srstudy.errors import StudyError
+from srstudy import StudyError, runtime
 
 TWICE = """
 from srstudy import runtime
@@ -34,6 +33,6 @@ def test_a_second_start_in_one_kernel_begins_anew():
 
 def test_a_start_after_someone_else_imported_tensorflow_asks_for_a_restart(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", ModuleType("tensorflow"))
-    monkeypatch.setattr(runtime, "_started", False)
+    runtime._set_up.cache_clear()
     with pytest.raises(StudyError, match="restart the kernel"):
         runtime.start(7)

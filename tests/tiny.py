@@ -1,56 +1,63 @@
-"""Recipes that train in milliseconds, the settings to go with them, and sets of a few tiles."""
-
-from __future__ import annotations
+"""Recipes that train in milliseconds, the settings to go with them, runs of them, and sets of a few tiles."""
 
 from pathlib import Path
 
-from srstudy.data.tiles import Tiles, writing_tiles
-from srstudy.settings import Content, Discriminator, Generator, Guards, LossWeights, Recipe, Training
+import yaml
 
-RECIPES = {
-    "srgan": Recipe(
-        generator=Generator("srgan", filters=4, blocks=1),
-        loss_weights=LossWeights(content=1.0, adversarial=1e-3, pixel=0.0),
-        learning_rate=2e-4,
-        batch_size=1,
-        discriminator=Discriminator(filters=2, dense=4, momentum=0.5),
-        content=Content("hed-vgg16", "block1_conv1"),
-    ),
-    "pixel": Recipe(
-        generator=Generator("residual", filters=4, blocks=1),
-        loss_weights=LossWeights(content=0.0, adversarial=0.0, pixel=1.0),
-        learning_rate=1e-3,
-        batch_size=4,
-        schedule="cosine",
-        ema=0.9,
-        crop=6,
-        flips=True,
-    ),
-    "footage": Recipe(
-        generator=Generator("residual", filters=4, blocks=1),
-        loss_weights=LossWeights(content=0.1, adversarial=1e-2, pixel=1.0),
-        learning_rate=2e-4,
-        batch_size=2,
-        discriminator=Discriminator(filters=2, dense=4, momentum=0.5, learning_rate=1e-4),
-        content=Content("hed-vgg16", "block1_conv1"),
-        label_smoothing=0.1,
-        relativistic=True,
-        schedule="cosine",
-        ema=0.9,
-        crop=6,
-        flips=True,
-        degradation="cctv",
-        precision="mixed_bfloat16",
-    ),
-}
-SETTINGS = Training(
-    checkpoint_steps=3,
-    keep_checkpoints=2,
-    validation_photos=2,
-    validations=2,
-    precision="float32",
-    guards=Guards(discriminator_won=0.99, discriminator_lost=0.3, patience=3, collapse=0.3, colour_shift=5.0),
+from srstudy.sets.tiles import Tiles, writing_tiles
+from srstudy.settings import Recipe, Training, parse
+from srstudy.study import Run
+
+RECIPES = parse(
+    dict[str, Recipe],
+    yaml.safe_load("""
+    srgan: &srgan
+      generator: { kind: srgan, filters: 4, blocks: 1 }
+      discriminator: { filters: 2, dense: 4, momentum: 0.5 }
+      content: { network: hed-vgg16, layer: block1_conv1 }
+      loss_weights: { content: 1.0, adversarial: 1.0e-3, pixel: 0.0 }
+      learning_rate: 2.0e-4
+      batch_size: 1
+    pixel: &pixel
+      generator: { kind: residual, filters: 4, blocks: 1 }
+      loss_weights: { content: 0.0, adversarial: 0.0, pixel: 1.0 }
+      learning_rate: 1.0e-3
+      batch_size: 4
+      schedule: cosine
+      ema: 0.9
+      crop: 6
+      flips: true
+    footage:
+      <<: [*pixel, *srgan]
+      discriminator: { filters: 2, dense: 4, momentum: 0.5, learning_rate: 1.0e-4 }
+      loss_weights: { content: 0.1, adversarial: 1.0e-2, pixel: 1.0 }
+      learning_rate: 2.0e-4
+      batch_size: 2
+      label_smoothing: 0.1
+      relativistic: true
+      degradation: cctv
+      precision: mixed_bfloat16
+    """),
 )
+SETTINGS = parse(
+    Training,
+    yaml.safe_load("""
+    { checkpoint_steps: 3, keep_checkpoints: 2, validation_photos: 2, validations: 2, precision: float32, guards:
+      { discriminator_won: 0.99, discriminator_lost: 0.3, patience: 3, collapse: 0.3, colour_shift: 5.0 } }
+    """),
+)
+GUARDS = SETTINGS.guards
+
+
+def changed(section, **values):
+    """A copy of a recipe or of settings with other values."""
+    return section.model_copy(update=values)
+
+
+def run_of(recipe: Recipe, folder: Path, steps: int = 1, **options) -> Run:
+    """A run of a recipe that leaves all in `folder`."""
+    options = {"epoch_steps": 8, "seed": 1, "checkpoints": folder / "checkpoints", **options}
+    return Run("tiny", recipe, steps, folder=folder / "model", **options)
 
 
 def save_tiles(folder: Path, tiles: Tiles) -> None:

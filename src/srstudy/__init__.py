@@ -1,5 +1,16 @@
 """Shared code of the study *Resolution Enhancement of Low-Quality Images*: SRGAN x4 and its rivals.
 
-A package imports from those before it alone: `degrade` -> `data` -> `networks` -> `judge` -> `figures` -> `train` ->
-`report`. The modules beside this file are for all of them.
+A room for each notebook, in the order in which a photograph goes through them; a room imports from those before it
+alone:
+
+    degrade, networks, figures   the ground floor, with the modules beside this file
+    photos    01_data            files -> what is known of each -> which split
+    sets      02_prepare         photographs -> HR tiles and their LR
+    train     03_train           tiles -> a generator
+    judge     04_evaluate, 07    a generator -> SR images -> scores
+    report    05_report, 06      scores -> tables, and a verdict on each claim of the paper
 """
+
+
+class StudyError(Exception):
+    """Bad input or a missing part: one sentence that names the file or key and the way out."""

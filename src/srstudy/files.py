@@ -10,10 +10,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+from srstudy import StudyError
 
-from srstudy.errors import StudyError
+if TYPE_CHECKING:  # imported by whoever has a table to write: it takes half a second
+    import pandas as pd
 
 COMPLETE = "complete"  # a file of this name among the checkpoints of a run that reached its end
 

@@ -1,59 +1,53 @@
 """How TensorFlow runs on this machine. Call `start` before anything imports TensorFlow."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys
+from functools import cache
 
-from srstudy.errors import StudyError
-
-_started = False  # whether this process has set TensorFlow up
+from srstudy import StudyError
 
 
 def start(seed: int) -> None:
-    """Set TensorFlow up for equal bytes in equal runs, and for speed in what follows.
-
-    Called again, as when a notebook's cells are run again, it puts Keras and its seed back to where they were at
-    first. Raises StudyError if TensorFlow was imported before and can't be set up any more.
-    """
-    global _started
-    if not _started:
-        if "tensorflow" in sys.modules:
-            raise StudyError(
-                "runtime.start: TensorFlow is imported already; restart the kernel, then run the cells again."
-            )
-        _set_up()
-        _started = True
+    """Set TensorFlow up for equal bytes in equal runs; again: put Keras and its seed back to the beginning."""
+    _set_up()
     import keras
 
     keras.utils.clear_session()  # else the names of layers and Keras's own random numbers would run on
     keras.utils.set_random_seed(seed)
 
 
+@cache
 def _set_up() -> None:
-    # oneDNN is off by default on processors without AVX-512, where it is faster too: benchmarks/README.md.
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+    if "tensorflow" in sys.modules:
+        raise StudyError("runtime.start: TensorFlow is imported already; restart the kernel, then run the cells again.")
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # off by default on some processors, where it is faster too
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import tensorflow as tf
 
-    # Else TensorFlow tells of "retracing" when there are many generators, with an address that no two runs share.
-    tf.get_logger().setLevel("ERROR")
+    tf.get_logger().setLevel("ERROR")  # no "retracing" warnings, whose addresses no two runs share
     tf.config.experimental.enable_op_determinism()
-    for gpu in tf.config.list_physical_devices("GPU"):
+    gpus = tf.config.list_physical_devices("GPU")
+    tf.config.optimizer.set_experimental_options({"layout_optimizer": bool(gpus)})  # on CPUs it only takes time
+    for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
-    if os.environ.get("TF_CONFIG"):  # several workers must find each other before anything else is done
-        from srstudy import devices
+    workers_strategy()  # several workers must find each other before anything else is done
 
-        devices.strategy()
+
+@cache
+def workers_strategy():
+    """The `tf.distribute.Strategy` of several workers, made once; None where TF_CONFIG names none."""
+    worker()  # raises if TF_CONFIG is not as it should be
+    if not os.environ.get("TF_CONFIG"):
+        return None
+    import tensorflow as tf
+
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def worker() -> int:
-    """The number of this process among several workers, by TF_CONFIG; 0 if it is alone.
-
-    Raises StudyError if TF_CONFIG can't be read, or has other tasks than workers.
-    """
+    """The number of this process among several workers, 0 if it is alone. Raises StudyError for a wrong TF_CONFIG."""
     if not os.environ.get("TF_CONFIG"):
         return 0
     try:
@@ -62,7 +56,7 @@ def worker() -> int:
     except (ValueError, KeyError, TypeError) as error:
         raise StudyError(f"TF_CONFIG: no JSON with 'cluster' and 'task' ({error!r}); mend or unset it.") from error
     if tasks != {"worker"}:
-        raise StudyError("TF_CONFIG: the study knows tasks of the type 'worker' alone; let worker 0 be the chief.")
+        raise StudyError("TF_CONFIG: only tasks of the type 'worker' are known; let worker 0 be the chief.")
     return index
 
 

@@ -1,19 +1,59 @@
-"""What `params.yaml` holds, section by section, as frozen dataclasses."""
+"""What `params.yaml` holds, section by section, as frozen pydantic models: every mistake is a line naming its key."""
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
-from typing import Any, Literal
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
-from srstudy.schema import Amount, Count, Share, Weight
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
-BICUBIC = "bicubic"  # the degradation that needs no section
+from srstudy import StudyError
+
+BICUBIC = "bicubic"  # the degradation that needs no section, and the baseline of every table
 GRID_LR = 64  # LR side of the tiles that warm starts and released models take their random crops from
 
+Count = Annotated[int, Field(gt=0)]
+Amount = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0)]
 
-@dataclass(frozen=True)
-class Augmentation:
+
+def _range(low: float, high: float = math.inf) -> Any:
+    """The type of two numbers within bounds, the lower first."""
+
+    def check(numbers: tuple[float, float]) -> tuple[float, float]:
+        if low <= numbers[0] <= numbers[1] <= high:
+            return numbers
+        limits = f"from {low:g}" + (f" to {high:g}" if math.isfinite(high) else "")
+        raise ValueError(f"should be two numbers {limits}, the lower first")
+
+    return Annotated[tuple[float, float], Field(strict=False), AfterValidator(check)]
+
+
+Range = _range(0)
+
+
+class Section(BaseModel):
+    """A part of `params.yaml`: no unknown key, no value of another type, nothing changed once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Augmentation(Section):
     """Largest change either way: degrees, degrees, and a fraction of the HR size (paper IV-D)."""
 
     rotation: float
@@ -21,8 +61,7 @@ class Augmentation:
     translation: float
 
 
-@dataclass(frozen=True)
-class PaperRow:
+class PaperRow(Section):
     """What the paper's Table 1 says of a data set."""
 
     description: str
@@ -31,8 +70,7 @@ class PaperRow:
     use: str
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Section):
     """A set of photographs: where to get it, what is in it, and on what terms. See `sources.locate`.
 
     `images` is a pattern for their names inside the archive, in which `*` stands for folders too; `table` is a CSV with
@@ -40,27 +78,33 @@ class Source:
     """
 
     title: str
-    licence: str
+    licence: Annotated[str, Field(pattern=r"\S")]
     images: str
     native: str  # size of its images, in words
-    kaggle: str | None = None  # OWNER/NAME, or competitions/NAME
+    kaggle: Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+$")] | None = None  # OWNER/NAME, or competitions/NAME
     version: Count | None = None  # none: the newest
     path: str | None = None  # a folder or archive; goes before `kaggle`
-    inner: str | None = None  # the archive inside the archive that holds the images, if there is one
+    inner: str | None = None  # the folder or archive inside that holds the images, if there is one
     table: str | None = None
     paper: PaperRow | None = None
 
+    @model_validator(mode="after")
+    def _has_a_place(self) -> Source:
+        if self.kaggle is None and self.path is None:
+            raise ValueError("has neither `kaggle` nor `path`; give one of them")
+        if self.version is not None and (self.kaggle or "").startswith("competitions/"):
+            raise ValueError("competitions have no versions; set `version` to null")
+        return self
 
-@dataclass(frozen=True)
-class Scan:
+
+class Scan(Section):
     """How files are looked at, see `scan.scan_source`. `window` in pixels; `workers` changes no result."""
 
     window: Count
     workers: Count | None = None  # processes; None: one a core
 
 
-@dataclass(frozen=True)
-class Duplicates:
+class Duplicates(Section):
     """When two photographs count as one, see `duplicates.duplicate_groups`."""
 
     distance: Count  # most differing bits of 64-bit hashes
@@ -68,23 +112,18 @@ class Duplicates:
     flat: Amount  # a thumbnail that varies less (standard deviation, 8-bit levels) is like no other
 
 
-@dataclass(frozen=True)
-class Data:
-    """Where photographs come from, how they are known, and how HR crops are chosen.
+class Data(Section):
+    """Where photographs come from, how they are known, and how HR crops are chosen."""
 
-    `flat_std`: least standard deviation of luma in 8-bit levels.
-    """
-
-    sources: dict[str, Source]
+    sources: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")], Source]  # names of files, so they are plain
     scan: Scan
     duplicates: Duplicates
     held_out: Count  # 1 photograph in so many goes to the test split, and 1 to validation
-    flat_std: float
+    flat_std: float  # least standard deviation of a tile's luma, in 8-bit levels
     augmentation: Augmentation
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(Section):
     """Which training photographs a set may draw from: the fields apply one after the other, none means all of them."""
 
     source: str | None = None  # only photographs of this source
@@ -94,9 +133,14 @@ class Selection:
     per_source: Count | None = None  # at most so many of each source, drawn by the seed
     grey_radius: Amount | None = None  # some are dropped, until the mean (a*, b*) is no farther than this from grey
 
+    @model_validator(mode="after")
+    def _share_of_something(self) -> Selection:
+        if self.highest is None and self.share != 1:
+            raise ValueError("`share` means nothing without `highest`; name a column there, or leave it out")
+        return self
 
-@dataclass(frozen=True)
-class TileSet:
+
+class TileSet(Section):
     """One training set: `images` HR tiles of 4*lr_size pixels a side, cut from the photographs of a selection."""
 
     selection: str
@@ -105,8 +149,7 @@ class TileSet:
     augment: bool
 
 
-@dataclass(frozen=True)
-class Generator:
+class Generator(Section):
     """`kind` is srgan (paper III-A) or residual (the recommended one)."""
 
     kind: Literal["srgan", "residual"]
@@ -116,8 +159,7 @@ class Generator:
     upscaling: Literal["pixel_shuffle", "nearest"] = "pixel_shuffle"
 
 
-@dataclass(frozen=True)
-class Discriminator:
+class Discriminator(Section):
     """Filters of the first block, units of the dense layer, batch-norm momentum (paper III-B).
 
     One that learns more slowly than the generator wins later; other games need the opposite (Heusel et al. 2017,
@@ -130,18 +172,16 @@ class Discriminator:
     learning_rate: Amount | None = None  # None: the generator's
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(Section):
     """The VGG whose features make the content loss (paper III-C)."""
 
     network: Literal["vgg19", "hed-vgg16"]
     layer: str
-    weights: str = "default"
+    weights: str = "default"  # or an .npz, its path from the project's folder
     feature_scale: Amount = 1 / 12.75
 
 
-@dataclass(frozen=True)
-class LossWeights:
+class LossWeights(Section):
     """Weights of the generator's loss terms; a term of weight 0 is not computed."""
 
     content: Weight
@@ -152,8 +192,7 @@ class LossWeights:
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Section):
     """How a generator is trained. `crop` is an LR side in pixels; rates are per step."""
 
     generator: Generator
@@ -177,11 +216,20 @@ class Recipe:
     warm_start: str | None = None
     # Of warm starts and released models alone: variants count epochs, and their tiles are prepared.
     steps: Count | None = None
-    scales: tuple[Amount, ...] = (1.0,)  # factors of the photographs' sides, at each of which tiles are cut
+    scales: Annotated[tuple[Amount, ...], Field(strict=False, min_length=1)] = (1.0,)  # of the photographs' sides
+
+    @model_validator(mode="after")
+    def _losses_have_networks(self) -> Recipe:
+        weights = self.loss_weights
+        if not (weights.content or weights.adversarial or weights.pixel):
+            raise ValueError("all `loss_weights` are 0; give one term a weight")
+        for term, section in (("content", "content"), ("adversarial", "discriminator")):
+            if getattr(weights, term) and getattr(self, section) is None:
+                raise ValueError(f"loss_weights.{term} is not 0, but the section '{section}' is missing")
+        return self
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(Section):
     """One run of the study: a set, a recipe, and the paper's number of epochs."""
 
     set: str
@@ -189,25 +237,28 @@ class Variant:
     epochs: Amount
     snapshot: Amount | None = None  # also keep the generator as it was after this many epochs
 
+    @model_validator(mode="after")
+    def _snapshot_within(self) -> Variant:
+        if self.snapshot is not None and self.snapshot > self.epochs:
+            raise ValueError(f"`snapshot` comes after the last epoch; choose at most {self.epochs:g}")
+        return self
 
-@dataclass(frozen=True)
-class Evaluation:
+
+Statistics = Literal["image", "moving"]
+
+
+class Evaluation(Section):
     """`statistics`: what batch norm normalises with at test time, see `enhance.Enhancer`."""
 
-    statistics: Literal["image", "moving"]
+    statistics: Statistics
 
     @property
-    def other(self) -> str:
+    def other(self) -> Statistics:
         """The reading of batch norm that is shown beside the chosen one."""
-        return {"image": "moving", "moving": "image"}[self.statistics]
-
-    def other_name(self, run: str) -> str:
-        """How the tables call a run that is judged under the other reading."""
-        return f"{run} ({self.other} statistics)"
+        return "moving" if self.statistics == "image" else "image"
 
 
-@dataclass(frozen=True)
-class Ablation:
+class Ablation(Section):
     """Which variant's recipe is taken apart: for so many seconds an arm, under so many seeds as it is."""
 
     variant: str
@@ -216,23 +267,19 @@ class Ablation:
     changes: dict[str, dict[str, Any]]  # by the arm's name, what differs from the recipe
 
 
-@dataclass(frozen=True)
-class Profile:
-    """One size of the whole study. `sources` are names under `data.sources`; `recipes` overrides single values of the
-    full-size recipes.
-    """
+class Profile(Section):
+    """One size of the whole study: names under `data.sources`, and single values of the full-size recipes."""
 
-    sources: tuple[str, ...]
+    sources: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     images: dict[str, Count]
     epoch_scale: Amount
     selections: dict[str, Selection]
     test_crop: Count | None = None
-    recipes: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    recipes: dict[str, dict[str, Any]] = {}
 
 
-@dataclass(frozen=True)
-class Guards:
-    """When a run counts as gone wrong, see `guards.guard_events`.
+class Guards(Section):
+    """When a run counts as gone wrong, see `guard_events`.
 
     The discriminator's accuracy over `patience` rows of history; diversity of SR relative to HR; colour shift as the
     length of the mean (a*, b*) shift.
@@ -245,8 +292,7 @@ class Guards:
     colour_shift: Amount
 
 
-@dataclass(frozen=True)
-class Training:
+class Training(Section):
     """How every run is kept and watched; of what is learnt `precision` and `time_budget` alone change anything."""
 
     checkpoint_steps: Count
@@ -256,3 +302,130 @@ class Training:
     precision: Precision
     guards: Guards
     time_budget: Amount | None = None  # minutes for one run
+
+
+class CameraStep(Section):
+    """What a camera does to an image, with which probability, and ranges from which its figures are drawn."""
+
+    probability: Share
+
+
+def _step(name: str, doc: str, **ranges: Any) -> type[CameraStep]:
+    return create_model(name, __base__=CameraStep, __doc__=doc, **{key: (kind, ...) for key, kind in ranges.items()})
+
+
+Kernels = tuple[Literal["box", "bilinear", "hamming", "bicubic", "lanczos"], ...]  # as Pillow knows them
+Optics = _step("Optics", "Blur of the lens: deviations of a Gaussian in HR px, one for each axis.", sigma=_range(0.1))
+Motion = _step("Motion", "Blur of what moves: the way in HR px while the shutter is open.", length=Range)
+Noise = _step("Noise", "Electrons where the image is white, and read noise in electrons.", white=_range(1), read=Range)
+Gain = _step(
+    "Gain", "Factors of linear light: of all channels; of red and blue against green.", gain=Range, balance=Range
+)
+Sharpening = _step("Sharpening", "Unsharp mask: share, and deviation in LR px.", amount=Range, sigma=Range)
+Interlacing = _step("Interlacing", "How far the scene moves between two fields, in LR px.", shift=Range)
+Jpeg = _step("Jpeg", "Pillow's quality.", quality=_range(1, 100))
+H264 = _step("H264", "x264's constant quantiser.", quantiser=_range(0, 51))
+
+
+class Downscaling(Section):
+    """Sampling, by one of these kernels."""
+
+    kernels: Annotated[Kernels, Field(strict=False, min_length=1)]
+
+
+class Camera(Section):
+    """How a camera makes LR: a step is taken with its probability, its figures drawn from their ranges for each image.
+
+    `storing_last`: how likely JPEG and H.264 come after all else, and not anywhere after sampling.
+    """
+
+    optics: Optics
+    motion: Motion
+    downscaling: Downscaling
+    noise: Noise
+    gain: Gain
+    sharpening: Sharpening
+    interlacing: Interlacing
+    jpeg: Jpeg
+    h264: H264
+    storing_last: Share
+
+
+class Params(Section):
+    """All of `params.yaml`."""
+
+    profile: str
+    seed: Seed
+    data: Data
+    degradations: dict[str, Camera]
+    evaluation: Evaluation
+    training: Training
+    sets: dict[str, TileSet]
+    variants: dict[str, Variant]
+    recipes: dict[str, Recipe]
+    pretrain: dict[str, Recipe]
+    released: dict[str, Recipe]
+    ablation: Ablation
+    profiles: dict[str, Profile]
+
+
+def parse(kind: Any, value: Any, where: str = "") -> Any:
+    """`value`, as read from YAML, as the type `kind`; `where` is its place in the file.
+
+    Raises StudyError with a line for each unknown or missing key and each wrong value.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        lines = [_sentence(kind, found, where) for found in error.errors(include_url=False)]
+        raise StudyError("\n".join(dict.fromkeys(lines))) from None
+
+
+def pick(mapping: dict[str, Any], name: str, where: str) -> Any:
+    """`mapping[name]`. Raises StudyError, naming the nearest and all known names, if there is none."""
+    if name in mapping:
+        return mapping[name]
+    raise StudyError(f"{where}: '{name}' is unknown{_nearest(name, mapping)}; known: {', '.join(mapping)}.")
+
+
+def merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `override` in place of its own, level by level."""
+    merged = dict(base)
+    for key, value in override.items():
+        both = isinstance(merged.get(key), dict) and isinstance(value, dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def _sentence(kind: Any, error: dict[str, Any], where: str) -> str:
+    """One of pydantic's findings as a sentence that names the place in the file."""
+    *above, last = [part for part in error["loc"] if part != "[key]"] or [""]
+    parent = ".".join(str(part) for part in (where, *above) if part != "") or "params.yaml"
+    if error["type"] == "extra_forbidden":
+        return f"{parent}: unknown key '{last}'{_nearest(last, _keys(kind, above)) or '.'}"
+    if error["type"] == "missing":
+        return f"{parent}: the key '{last}' is missing."
+    place = ".".join(str(part) for part in (where, *above, last) if part != "") or "params.yaml"
+    said = error["msg"].removeprefix("Value error, ").replace("Input should be", "should be").rstrip(".")
+    if error["type"] == "value_error" and not isinstance(error["input"], (list, tuple)):
+        return f"{place}: {said}."
+    return f"{place}: {said}, found {error['input']!r}."
+
+
+def _keys(kind: Any, path: Iterable[Any]) -> list[str]:
+    """The keys that a model has at a path below `kind`."""
+    for part in path:
+        kind = next((a for a in typing.get_args(kind) if a is not type(None)), kind) if _is_optional(kind) else kind
+        is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
+        kind = kind.model_fields[part].annotation if is_model else typing.get_args(kind)[-1]
+    kind = typing.get_args(kind)[0] if _is_optional(kind) else kind
+    return list(getattr(kind, "model_fields", ()))
+
+
+def _is_optional(kind: Any) -> bool:
+    return typing.get_origin(kind) in (typing.Union, types.UnionType)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f", did you mean '{close[0]}'?" if close else ""

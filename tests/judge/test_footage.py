@@ -1,4 +1,4 @@
-"""Frames of the committed clip, what is compared of them, and what a tiny network makes of them."""
+"""Measures without an original, on pictures whose grid, noise and frequency are known; and frames of the clip."""
 
 from __future__ import annotations
 
@@ -7,17 +7,63 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from srstudy.data.images import read_rgb
-from srstudy.data.sources import sample_photos
-from srstudy.data.tiles import grid_tiles
+from srstudy import StudyError
 from srstudy.degrade.bicubic import upscale
-from srstudy.errors import StudyError
-from srstudy.figures.camera import camera_steps, frame_crops, looks_histograms
-from srstudy.figures.common import save_figure
+from srstudy.degrade.camera import degrade
 from srstudy.judge import footage
+from srstudy.judge.footage import FRAME, blockiness, frequency, no_reference_measures, overlap
 from srstudy.judge.metrics import luma
-from srstudy.networks.architectures import residual_generator
-from srstudy.networks.enhance import Enhancer
+from srstudy.photos.images import read_rgb
+from srstudy.photos.sources import sample_photos
+from srstudy.sets.tiles import grid_tiles
+
+
+def grey(levels):
+    """float [H, W] as an image."""
+    return np.repeat(np.floor(levels + 0.5).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+@pytest.mark.parametrize(("offset", "height"), [(0, 3), (3, 3), (7, 3), (0, 1)])
+def test_blockiness_is_the_step_at_the_grid_over_that_elsewhere_wherever_the_grid_begins(offset, height):
+    """A ramp of 1 level a pixel, and `height` levels a pixel across a grid of 8 that begins at `offset`."""
+    rise = np.where(np.arange(1, 64) % 8 == offset % 8, height, 1)
+    levels = np.concatenate([[0], np.cumsum(rise)])
+    assert blockiness((levels[:, None] + levels[None]) / 2 + 20) == pytest.approx(height, rel=0.02)
+
+
+@pytest.mark.parametrize("waves", [0.2, 0.8, 1.6])
+def test_frequency_is_that_of_a_wave_whatever_its_contrast(waves):
+    for contrast in (30, 100):
+        wave = 128 + contrast * np.sin(waves * np.arange(400))[:, None] + np.zeros(32)
+        assert frequency(wave) == pytest.approx(2 * np.sin(waves / 2), rel=0.03)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 2.0, 5.0, 10.0])
+def test_noise_is_the_deviation_of_what_was_added_to_a_ramp(sigma):
+    ramp = np.arange(40.0, 190.0)[:, None] + np.zeros(250)
+    noisy = grey(ramp + np.random.default_rng(0).normal(0, sigma, ramp.shape))
+    # luma of BT.601 has 219 levels for 255
+    assert no_reference_measures([noisy]).noise[0] == pytest.approx(sigma * 219 / 255, rel=0.05, abs=0.01)
+
+
+def test_measures_of_an_enlarged_image_are_by_the_pixels_of_before(photo):
+    patches = [photo[:96, :96], photo[96:192, :96]]
+    repeated = [np.kron(patch, np.ones((4, 4, 1), np.uint8)) for patch in patches]
+    before, after = no_reference_measures(patches), no_reference_measures(repeated, 4)
+    assert (list(after), len(after)) == (["blockiness", "noise", "frequency"], 2)
+    assert np.isfinite(no_reference_measures([np.full((32, 32, 3), 90, np.uint8)])).all(axis=None)  # a flat one
+    np.testing.assert_allclose(after[["blockiness", "noise"]], before[["blockiness", "noise"]])
+    wave = grey(128 + 90 * np.sin(0.1 * np.arange(512))[:, None] + np.zeros(64))
+    assert no_reference_measures([wave], 4).frequency[0] == pytest.approx(0.4, rel=0.03)
+
+
+def test_overlap_is_the_area_under_both_distributions():
+    random = np.random.default_rng(0)
+    normal = random.normal(0, 1, 40_000)
+    assert overlap(normal, normal) == pytest.approx(1)
+    assert overlap(normal, normal + 100) == 0
+    assert overlap(normal, random.normal(2, 1, 40_000)) == pytest.approx(0.3173, abs=0.01)  # 2 Phi(-1)
+    assert overlap([0.0, 1.0], [0.0, 0.0]) == pytest.approx(0.5)
 
 
 @pytest.fixture(scope="module")
@@ -27,24 +73,14 @@ def frames(root):
 
 @pytest.fixture(scope="module")
 def corner(frames):
-    """A piece of a frame that a tiny network enlarges quickly."""
+    """Pieces of two frames."""
     return [frame[:192, 256:512] for frame in frames[:2]]
-
-
-@pytest.fixture(scope="module")
-def enhanced(corner):
-    return footage.enhance(corner, {"tiny": Enhancer(residual_generator(4, 1), "image")})
 
 
 def test_frames_are_the_first_the_middle_and_the_last_of_the_clip(root, frames):
     with av.open(str(root / footage.CLIP)) as clip:
         every = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
-    assert len(every) == 150
-    for frame, number in zip(frames, (0, 74, 149)):
-        np.testing.assert_array_equal(frame, every[number])
-
-
-def test_too_many_frames_are_refused(root):
+    np.testing.assert_array_equal(frames, [every[number] for number in (0, 74, 149)])
     with pytest.raises(StudyError, match=r"cctv\.avi: has only 150 frames; ask for fewer than 151"):
         footage.read_frames(root / footage.CLIP, 151)
 
@@ -57,104 +93,45 @@ def test_what_is_no_clip_is_named(tmp_path, name, content):
         footage.read_frames(tmp_path / name, 1)
 
 
-def test_sound_alone_is_no_clip(tmp_path):
-    with av.open(str(tmp_path / "sound.wav"), "w") as sound:
-        stream = sound.add_stream("pcm_s16le", rate=8000)
+def test_sound_alone_and_a_clip_without_contrast_are_refused(tmp_path):
+    with av.open(str(tmp_path / "sound.wav"), "w") as sound, av.open(str(tmp_path / "dark.avi"), "w") as dark:
+        audio, video = sound.add_stream("pcm_s16le", rate=8000), dark.add_stream("mjpeg", rate=10)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
         frame.sample_rate = 8000
-        for packet in (*stream.encode(frame), *stream.encode(None)):
-            sound.mux(packet)
+        sound.mux([*audio.encode(frame), *audio.encode(None)])
+        video.width = video.height = 128
+        video.pix_fmt = "yuvj420p"
+        black = av.VideoFrame.from_ndarray(np.zeros((128, 128, 3), np.uint8), format="rgb24")
+        dark.mux([*video.encode(black), *video.encode(None)])
     with pytest.raises(StudyError, match=r"sound\.wav: no video"):
         footage.read_frames(tmp_path / "sound.wav", 1)
+    with pytest.raises(StudyError, match=r"dark\.avi: no square of 64x64 px in it has contrast"):
+        footage.read_frames(tmp_path / "dark.avi", 1)
 
 
-def test_patches_lie_side_by_side_and_flat_ones_are_left_out(photo):
-    image = photo[:200, :200].copy()
-    image[64:128, 64:128] = 100
-    places = list(footage.patches(image))
-    lively = [
-        (top, left)
-        for top in (0, 64, 128)
-        for left in (0, 64, 128)
-        if luma(image[top : top + 64, left : left + 64]).std() >= 8
-    ]
-    assert [(rows.start, columns.start) for rows, columns in places] == lively
-    assert (64, 64) not in lively
-
-
-def test_every_tile_is_degraded_in_its_own_way_and_equally_each_time(study, photo):
-    tiles = np.stack([photo[:64, :64]] * 3)
-    first, again = (list(footage.degraded(tiles, study.degradations["cctv"], 1)) for _ in range(2))
-    np.testing.assert_array_equal(first, again)
-    assert len({lr.tobytes() for lr in first}) == 3
-
-
-def test_the_camera_s_lr_looks_more_like_the_clip_than_bicubic_lr_does(root, study, frames):
-    """In the mean over the three figures, on every other tile of ten training photographs."""
+def test_the_camera_s_lr_is_more_like_the_clip_than_bicubic_lr_is(root, study, frames):
+    """In the mean over the three measures, on every other tile of ten training photographs."""
     photos = [photo for photo in sample_photos(root) if photo.split == "train"][:30:3]
-    tiles = grid_tiles([read_rgb(root / photo.path) for photo in photos], 256)
-    groups = {
-        "real": footage.looks_of_patches(frames[:1]),
-        "bicubic": footage.looks_of_patches(tiles.lr[::2]),
-        "cctv": footage.looks_of_patches(footage.degraded(tiles.hr[::2], study.degradations["cctv"], study.seed)),
-    }
-    table = footage.overlaps(groups).set_index("LR")
+    tiles, camera = grid_tiles([read_rgb(root / photo.path) for photo in photos], 256), study.degradations["cctv"]
+    made = [degrade(hr, camera, np.random.default_rng([1, number])) for number, hr in enumerate(tiles.hr[::2])]
+    groups = {"real": frames[:1], "bicubic": tiles.lr[::2], "cctv": made}
+    table = footage.overlaps({name: footage.measures_of_patches(lrs) for name, lrs in groups.items()}).set_index("LR")
     assert table.loc["cctv"].mean() > table.loc["bicubic"].mean() + 0.05
     assert table.loc["cctv"].blockiness > table.loc["bicubic"].blockiness + 0.1
 
 
-def test_frames_are_enlarged_as_they_are_by_bicubic_and_by_each_method(corner, enhanced):
-    assert list(enhanced) == ["bicubic", "tiny"]
-    np.testing.assert_array_equal(enhanced["bicubic"][1], upscale(corner[1]))
-    assert enhanced["tiny"][0].shape == (768, 1024, 3)
+def test_measures_are_those_of_the_same_patches_by_every_method(corner):
+    enlarged = {"repeated": [np.kron(frame, np.ones((4, 4, 1), np.uint8)) for frame in corner]}
+    table = footage.measures_of_enlarged(corner, enlarged).set_index("method")
+    pd.testing.assert_series_equal(table.loc[FRAME], footage.measures_of_patches(corner).mean(), check_names=False)
+    np.testing.assert_allclose(table.loc["repeated"].iloc[:2], table.loc[FRAME].iloc[:2])
 
 
-def test_looks_are_those_of_the_same_patches_by_every_method(corner, enhanced):
-    table = footage.looks_of_enhanced(corner, enhanced).set_index("method")
-    assert list(table.index) == ["the frame itself", "bicubic", "tiny"]
-    pd.testing.assert_series_equal(
-        table.loc["the frame itself"], footage.looks_of_patches(corner).mean(), check_names=False
-    )
-    repeated = {"repeated": [np.kron(frame, np.ones((4, 4, 1), np.uint8)) for frame in corner]}
-    same = footage.looks_of_enhanced(corner, repeated).set_index("method")
-    np.testing.assert_allclose(same.loc["repeated"].iloc[:2], same.loc["the frame itself"].iloc[:2])
-
-
-def test_crops_are_the_places_with_most_contrast_the_same_by_every_method(corner, enhanced):
-    found = footage.crops(corner[0], {name: images[0] for name, images in enhanced.items()}, 2)
-    contrast = [luma(crop["the frame itself"]).std() for crop in found]
+def test_crops_are_the_places_with_most_contrast_the_same_by_every_method(corner):
+    crops = footage.crops(corner[0], {"bicubic": upscale(corner[0])}, 2)
+    contrast = [luma(crop[FRAME]).std() for crop in crops]
     assert contrast == sorted((luma(corner[0][place]).std() for place in footage.patches(corner[0])), reverse=True)[:2]
-    for crop in found:
-        assert [image.shape for image in crop.values()] == [(64, 64, 3), (256, 256, 3), (256, 256, 3)]
+    for crop in crops:
+        assert {name: image.shape for name, image in crop.items()} == {FRAME: (64, 64, 3), "bicubic": (256, 256, 3)}
         means = crop["bicubic"].reshape(64, 4, 64, 4, 3).mean(axis=(1, 3))
-        assert np.abs(means[4:-4, 4:-4] - crop["the frame itself"][4:-4, 4:-4]).mean() < 8
-
-
-def test_every_picture_of_a_crop_says_its_method(corner, enhanced):
-    found = footage.crops(corner[0], {name: images[0] for name, images in enhanced.items()}, 2)
-    titles = [axis.get_title() for axis in frame_crops(found, "crops").axes]
-    assert titles == ["the frame itself", "bicubic", "tiny"] * 2
-
-
-def test_figures_go_by_their_titles_and_are_equal_bytes_when_they_are_equal(corner, enhanced, photo, tmp_path):
-    table = footage.looks_of_patches(corner)
-    steps = [("optics", photo[:64, :64]), ("downscaling", photo[:64:4, :64:4])]
-    drawn = {
-        "steps": lambda: camera_steps(photo[:64, :64], steps, corner[0][:16, :16], "steps"),
-        "looks": lambda: looks_histograms({"real frames": table, "bicubic": table * 2, "cctv": table}, "looks"),
-        "crops": lambda: frame_crops(footage.crops(corner[0], {"bicubic": enhanced["bicubic"][0]}, 1), "crops"),
-    }
-    seen = {
-        "steps": "One after another: HR, 1. optics, 2. downscaling, a real frame",
-        "looks": "Overlap with real frames, 1 where the distributions are the same: " + ", ".join(
-            f"{look} {group}: {footage.overlap(table[look], table[look] * times):.2f}"
-            for look in footage.LOOKS for group, times in (("bicubic", 2), ("cctv", 1))
-        ),
-        "crops": "Side by side, a row for each of 1 places: the frame itself, bicubic",
-    }  # fmt: skip
-    for name, draw in drawn.items():
-        for number in (1, 2):
-            figure = draw()
-            save_figure(figure, tmp_path / f"{name}-{number}.png")
-        assert repr(figure) == f"Figure: {name}. {seen[name]}"
-        assert (tmp_path / f"{name}-1.png").read_bytes() == (tmp_path / f"{name}-2.png").read_bytes()
+        assert np.abs(means[4:-4, 4:-4] - crop[FRAME][4:-4, 4:-4]).mean() < 8

@@ -1,3 +1,5 @@
+"""Networks against counts of parameters by hand, and against other implementations of their layers."""
+
 import zipfile
 
 import keras
@@ -5,8 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from srstudy.errors import StudyError
+from srstudy import StudyError
 from srstudy.networks import architectures
+
+
+def noise(*shape):
+    return np.random.default_rng(0).uniform(-1, 1, shape).astype("float32")
 
 
 def test_the_full_size_generator_has_the_papers_number_of_parameters():
@@ -45,18 +51,13 @@ def test_the_papers_layers_stand_in_the_papers_number_and_kind():
 @pytest.mark.parametrize("upscaling", ["pixel_shuffle", "nearest"])
 def test_the_srgan_generator_enlarges_any_size_by_four_and_stays_in_range(upscaling):
     generator = architectures.srgan_generator(4, 1, upscaling=upscaling)
-    sr = generator(tf.random.uniform((2, 5, 7, 3), -1, 1)).numpy()
+    sr = generator(noise(2, 5, 7, 3)).numpy()
     assert sr.shape == (2, 20, 28, 3)
     assert np.abs(sr).max() <= 1
 
 
-def test_an_unknown_upscaling_is_refused():
-    with pytest.raises(StudyError, match="pixelshuffle"):
-        architectures.srgan_generator(4, 1, upscaling="pixelshuffle")
-
-
 def test_the_untrained_residual_generator_is_the_bicubic_enlargement():
-    lr = tf.random.uniform((1, 8, 9, 3), -1, 1)
+    lr = noise(1, 8, 9, 3)
     expected = tf.image.resize(lr, (32, 36), method="bicubic")
     np.testing.assert_allclose(architectures.residual_generator(4, 1)(lr), expected, atol=1e-6)
 
@@ -77,7 +78,7 @@ def test_a_saved_generator_loads_in_safe_mode_and_gives_the_same_image(build, tm
     generator.set_weights([w + np.random.default_rng(0).normal(0, 0.1, w.shape) for w in generator.get_weights()])
     architectures.save_model(generator, tmp_path / "generator.keras")
     loaded = keras.saving.load_model(tmp_path / "generator.keras", compile=False, safe_mode=True)
-    lr = tf.random.uniform((1, 6, 6, 3), -1, 1)
+    lr = noise(1, 6, 6, 3)
     np.testing.assert_array_equal(loaded(lr), generator(lr))
     assert "Lambda" not in zipfile.ZipFile(tmp_path / "generator.keras").read("config.json").decode()
 

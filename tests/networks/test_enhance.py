@@ -1,3 +1,5 @@
+"""A trained generator in use: what batch norm normalises with, and that nothing of the generator changes."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -42,7 +44,7 @@ def test_using_a_generator_does_not_change_it(generator, photo):
     np.testing.assert_array_equal(first, enhance(photo[:12, :16]))
 
 
-def test_only_generators_with_batch_norm_have_two_readings(generator):
+def test_only_generators_with_batch_norm_depend_on_the_statistics(generator):
     assert has_batch_norm(generator)
     assert not has_batch_norm(residual_generator(4, 1))
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import yaml
 
-# In equal runs these differ, or a killed one leaves them.
-DIFFERENT = (("reports", "rates"), ("models", "live"), ("models", "checkpoints"))
 OUTPUTS = ("data/manifest.parquet", "data/prepared/**/*", "models/**/*", "reports/**/*")  # of all stages
 
 
@@ -43,8 +41,8 @@ def set_parameter(clone: Path, *keys: str, value: object) -> None:
 
 
 def results(clone: Path) -> dict[str, bytes]:
-    """Everything that must be equal in equal runs, by name: all that stages leave but times and rates."""
+    """Everything that must be equal in equal runs, by name: all that stages leave but checkpoints."""
     files = (path.relative_to(clone) for pattern in OUTPUTS for path in clone.glob(pattern) if path.is_file())
     # Hidden are DVC's own files, and what a killed stage leaves of a write.
-    shown = (path for path in files if path.parts[:2] not in DIFFERENT and not any(p[0] == "." for p in path.parts))
-    return {path.as_posix(): (clone / path).read_bytes() for path in shown if not path.name.startswith("timings")}
+    shown = (path for path in files if path.parts[1] != "checkpoints" and not any(p[0] == "." for p in path.parts))
+    return {path.as_posix(): (clone / path).read_bytes() for path in shown}

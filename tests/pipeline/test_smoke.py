@@ -1,87 +1,80 @@
-"""The whole pipeline in the smoke profile, in a clone of the project: the real thing, shrunk by its parameters."""
+"""The whole pipeline in the smoke profile, in a clone of the project: the real thing, shrunk by its parameters.
+
+One run serves all: what it leaves, what bad input does to that, and what a kill -9 in the middle of a stage.
+"""
 
 import json
+import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
-from clones import repro, results, run, set_parameter
+from clones import environment, repro, results, run, set_parameter
+from PIL import Image
 
-SOURCES, VARIANTS, GIVEN = 6, 11, 5  # scans, runs, and generators that are there without training
-# scans, data, prepare, train and evaluate each variant, evaluate what is given, footage, report
-STAGES = SOURCES + 2 + 2 * VARIANTS + GIVEN + 2
+pytestmark = pytest.mark.slow
+posix = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL, and no inodes to see a folder replaced by")
+VARIANTS = [*yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))["variants"]]
+GIVEN = ["srgan", "residual", "recommended-psnr", "recommended-gan", "recommended-cctv"]
+FOLDERS = {  # the folder among a stage's outputs
+    "prepare": "data/prepared", "train@5k-32-plain": "models/5k-32-plain", "evaluate": "reports/sr/5k-32-plain",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def finished(clone) -> Path:
-    """The clone after `dvc repro`."""
-    assert len(repro(clone)) == STAGES
+    """The clone after `dvc repro`: inputs, scans, data, prepare, a training a variant, evaluate, footage, report."""
+    assert len(repro(clone)) == 1 + 6 + 2 + len(VARIANTS) + 3
     return clone
 
 
-def test_every_stage_leaves_its_report(finished):
-    reports = finished / "reports"
-    names = {path.relative_to(reports).with_suffix("").as_posix() for path in reports.rglob("*.html")}
-    params = yaml.safe_load((finished / "params.yaml").read_text(encoding="utf-8"))
-    each = {f"{stage}/{name}" for stage in ("03_train", "04_evaluate") for name in params["variants"]}
-    each |= {f"04_evaluate/{name}" for name in (*params["pretrain"], *params["released"])}
-    assert names == {"01_data", "02_prepare", "05_report", "07_cctv"} | each
+def test_every_stage_leaves_its_notebook_and_a_page_of_it(finished):
+    titles = {path.stem for path in (finished / "reports").glob("*.ipynb")}
+    assert titles == {"01_data", "02_prepare", "03_train", "04_evaluate", "05_report", "07_cctv"}
+    assert all((finished / "models" / name / "03_train.ipynb").is_file() for name in VARIANTS)
+    pages = {path.stem for path in (finished / "build" / "pages").iterdir()}
+    assert pages >= titles | {f"03_train-{name}" for name in VARIANTS}
     assert "smoke profile" in (finished / "reports" / "05_report.ipynb").read_text(encoding="utf-8")
 
 
-def test_every_variant_has_its_measures(finished):
-    files = list((finished / "reports" / "metrics").glob("*.json"))
-    assert len(files) == VARIANTS + GIVEN
-    for path in files:
-        measures = json.loads(path.read_text(encoding="utf-8"))
-        assert {"psnr_y", "ssim_rgb", "perceptual", "shift_a", "delta_e"} <= set(measures)
+def test_every_run_has_its_measures_and_the_summary_names_them(finished):
+    means = json.loads((finished / "reports" / "metrics.json").read_text(encoding="utf-8"))
+    assert set(means) >= {*VARIANTS, *GIVEN}
+    assert all({"psnr_y", "ssim_rgb", "perceptual", "shift_a", "delta_e"} <= set(row) for row in means.values())
+    printed = run(finished, sys.executable, "-m", "srstudy.report.scores").stdout
+    assert all(name in printed for name in ("bicubic", *VARIANTS))
 
 
-def test_nothing_runs_twice(finished):
+def test_nothing_runs_twice_and_what_is_given_is_not_trained_anew(finished, root):
     assert repro(finished) == []
-
-
-def test_the_summary_has_every_run_and_draws_the_times_as_they_are(finished):
-    times = finished / "reports" / "timings.csv"
-    times.write_text("profile,stage,seconds\nsmoke,01_data,7200.0\n", encoding="utf-8")
-    printed = run(finished, sys.executable, "-m", "srstudy.report.summary").stdout
-    params = yaml.safe_load((finished / "params.yaml").read_text(encoding="utf-8"))
-    assert all(f"\n{name} " in printed for name in ("bicubic", *params["variants"]))
-    assert "120.0 minutes in all" in (finished / "reports" / "timings.svg").read_text(encoding="utf-8")
-
-
-def test_what_is_given_is_not_trained_anew(finished, root):
     committed = sorted(path for kind in ("pretrained", "released") for path in root.glob(f"models/{kind}/*/*.keras"))
-    assert len(committed) == GIVEN
-    for path in committed:
-        assert (finished / path.relative_to(root)).read_bytes() == path.read_bytes()
-
-
-def test_one_variants_epochs_touch_that_variant_and_the_report_alone(finished):
-    set_parameter(finished, "variants", "5k-32-biased", "epochs", value=40)
-    assert repro(finished) == ["train@5k-32-biased", "evaluate@5k-32-biased", "report"]
+    assert len(committed) == len(GIVEN)
+    assert all((finished / path.relative_to(root)).read_bytes() == path.read_bytes() for path in committed)
 
 
 def test_any_folder_of_images_can_be_the_test_set(finished, tmp_path):
-    from PIL import Image
-
-    photo = Image.open(finished / "data" / "sample" / "photos" / "flower.jpg")
-    photo.crop((0, 0, 101, 90)).save(tmp_path / "odd size.png")
-    photo.crop((0, 0, 96, 96)).convert("L").save(tmp_path / "gray.png")
+    with Image.open(finished / "data" / "sample" / "photos" / "flower.jpg") as photo:
+        photo.crop((0, 0, 101, 90)).save(tmp_path / "odd size.png")
+        photo.crop((0, 0, 96, 96)).convert("L").save(tmp_path / "gray.png")
     before = results(finished)
-    run(finished, "papermill", "notebooks/04_evaluate.ipynb", str(tmp_path / "out.ipynb"), "--cwd", "notebooks",
-        "-p", "variant", "recommended", "-p", "test_set", str(tmp_path))  # fmt: skip
+    run(finished, sys.executable, "notebooks/run.py", "04_evaluate", "--name", "mine",
+        "-p", "runs", "[recommended]", "-p", "test_set", str(tmp_path))  # fmt: skip
     (scores,) = (finished / "reports" / "test_sets").glob("*/scores/recommended.csv")
     assert {"odd size", "gray"} <= {line.split(",")[0] for line in scores.read_text(encoding="utf-8").splitlines()}
-    assert {name: content for name, content in results(finished).items() if "test_sets" not in name} == before
+    others = {name: content for name, content in results(finished).items() if "test_sets" not in name}
+    assert others.pop("reports/04_evaluate-mine.ipynb")
+    assert others == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
         (["03_train", "-p", "variant", "5k-32-plan"], "did you mean '5k-32-plain'"),
-        (["03_train", "-p", "profile", "sampel"], "did you mean 'sample'"),
         (["04_evaluate", "-p", "test_set", "nowhere"], "nowhere: no such folder"),
         (["01_data", "-p", "profile", "paper"], "not scanned yet"),
     ],
@@ -90,8 +83,7 @@ def test_bad_input_ends_in_one_line_and_changes_nothing(finished, arguments, nam
     before = results(finished)
     done = run(finished, sys.executable, "notebooks/run.py", *arguments, check=False)
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert done.returncode == 1
-    assert len(errors) == 1
+    assert (done.returncode, len(errors)) == (1, 1)
     assert named in errors[0]
     assert "Traceback" not in done.stderr
     assert results(finished) == before
@@ -103,4 +95,58 @@ def test_a_misspelt_parameter_stops_the_pipeline_with_its_name(finished):
     done = run(finished, "dvc", "repro", check=False)
     (finished / "params.yaml").write_text(params, encoding="utf-8")
     assert done.returncode != 0
-    assert "'data.flat_std' are missing from 'params.yaml'" in done.stderr
+    assert "error: data: the key 'flat_std' is missing. data: unknown key 'flat_sdt'" in " ".join(done.stderr.split())
+
+
+def kill(clone: Path, stage: str, when: Callable[[], bool]) -> None:
+    """Run a stage, and kill -9 it with all that it has started as soon as `when` holds."""
+    assert not when(), "what an earlier kill left would set this one off at once"
+    command = ["dvc", "repro", "--force", "--single-item", stage]
+    with subprocess.Popen(
+        command, cwd=clone, env=environment(clone), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as victim:
+        holds = False
+        while not holds:
+            assert victim.poll() is None, f"{stage} ended before it could be killed"
+            time.sleep(0.001)
+            with suppress(FileNotFoundError):  # a folder went while it was looked at
+                holds = when()
+        dvc = psutil.Process(victim.pid)
+        family = [dvc, *dvc.children(recursive=True)]  # not one process group: Jupyter gives kernels their own
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(family, timeout=5)
+
+
+@posix
+@pytest.mark.parametrize("stage", ["prepare", "train@5k-32-plain"])
+def test_a_stage_killed_while_it_writes_leaves_the_older_outputs_whole(finished, stage):
+    before, output = results(finished), finished / FOLDERS[stage]
+    kill(finished, stage, when=lambda: any(output.parent.glob(f".{output.name}.part/*")))
+    assert results(finished) == before
+    assert repro(finished) == []
+
+
+@posix
+@pytest.mark.parametrize(
+    ("stage", "parameter", "value"),
+    [
+        ("train@5k-32-plain", ("variants", "5k-32-plain", "epochs"), 60),
+        ("evaluate", ("evaluation", "statistics"), "moving"),
+    ],
+)
+def test_a_stage_killed_between_two_outputs_runs_again_and_equal_runs_give_equal_bytes(
+    finished, stage, parameter, value
+):
+    """Of the killed run's outputs, made with another parameter, the first is new; the reports are still the older."""
+    before, output = results(finished), finished / FOLDERS[stage]
+    params, inode = (finished / "params.yaml").read_text(encoding="utf-8"), output.stat().st_ino
+    set_parameter(finished, *parameter, value=value)
+    kill(finished, stage, when=lambda: output.is_dir() and output.stat().st_ino != inode)
+    (finished / "params.yaml").write_text(params, encoding="utf-8")
+    assert results(finished) != before
+    assert repro(finished) == [stage]
+    after = results(finished)
+    assert sorted(before) == sorted(after)
+    assert [name for name in before if before[name] != after[name]] == []

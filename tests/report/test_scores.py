@@ -1,4 +1,4 @@
-"""The report's tables: whole, on the same photographs, each mean with its interval."""
+"""Scores of all runs and their tables: whole, on the same photographs, each mean with its interval."""
 
 from __future__ import annotations
 
@@ -7,107 +7,148 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from tests.report.scores import HALF, PHOTOS, score_table, write_scores
 
-from srstudy.errors import StudyError
-from srstudy.files import write_csv
+from srstudy import StudyError
+from srstudy.files import write_csv, write_json
 from srstudy.judge.metrics import MEASURES
-from srstudy.report.scores import FACTORS, by_reading, effects, environment, load_scores, per_run
-from srstudy.report.tables import caution, differences_table, results, results_table, show
+from srstudy.report.scores import FACTORS, bias_table, by_statistics, effects, load_scores, main, runs_table
+from srstudy.report.tables import caution, differences, readable, results, show, write_readme
 from srstudy.statistics import estimate
-
-PHOTOS = ("bridge", "face", "leaf", "street")
-
-
-def scores_of(method: str, level: float, photos=PHOTOS) -> pd.DataFrame:
-    """Scores of a method: `level` on the first photo, one more on each further."""
-    columns = {measure: level + np.arange(len(photos), dtype=float) for measure in MEASURES}
-    return pd.DataFrame({"photo": photos, "method": method, **columns})
 
 
 @pytest.fixture
 def evaluated(tiny_study):
-    """A study with all evaluated: variant number n with level n, warm starts from 50, released models from 60, bicubic
-    with 100.
-    """
+    """A study with all evaluated; of the grid, 10k adds 4 to every measure, 64 px adds 2, augmentation 1."""
     study = tiny_study.load()
-    levels = {name: number for number, name in enumerate(study.variants)}
-    levels |= {name: 50 + number for number, name in enumerate(study.warm_starts)}
-    levels |= {name: 60 + number for number, name in enumerate(study.released)}
-    for name, level in levels.items():
-        table = pd.concat([scores_of("bicubic", 100), scores_of(study.method_name(name), level)])
-        write_csv(study.root / "reports" / "scores" / f"{name}.csv", table)
+    steps = {"10k": 4, "64": 2, "augmented": 1}
+    changes = {name: sum(steps.get(part, 0) for part in name.split("-")) for name in study.variants}
+    changes = {name: dict.fromkeys(MEASURES, change) for name, change in changes.items()}
+    write_scores(study.root / "reports", score_table(study, changes))
     return study
 
 
-def test_scores_of_all_runs_are_read_with_bicubic_once_what_they_begin_with_first_and_released_models_last(evaluated):
-    scores = load_scores(evaluated)
+def test_bicubic_and_warm_starts_come_first_and_released_models_last(evaluated):
+    scores, missing = load_scores(evaluated)
+    final = scores[(scores.snapshot == "") & (scores.statistics != "moving")]
     starts = ["bicubic", "warm start srgan", "warm start residual"]
-    assert list(dict.fromkeys(scores.method)) == [*starts, *evaluated.variants, *evaluated.released]
-    assert len(scores) == len(PHOTOS) * (len(evaluated.variants) + len(evaluated.released) + 3)
+    assert list(final.method.unique()) == [*starts, *evaluated.variants, *evaluated.released]
     assert not scores.duplicated(["photo", "method"]).any()
-    assert scores.psnr_y[(scores.method == "recommended") & (scores.photo == "bridge")].item() == 10
+    assert missing == {}
+    assert {HALF, f"{HALF} (moving statistics)", "warm start srgan (moving statistics)"} <= set(scores.method)
 
 
-def test_a_run_not_evaluated_yet_is_named_with_the_way_out(evaluated):
+def test_a_run_without_scores_is_told_and_the_rest_is_there(evaluated):
     (evaluated.root / "reports" / "scores" / "5k-64-plain.csv").unlink()
-    with pytest.raises(StudyError, match=r"5k-64-plain\.csv: not evaluated yet; run `dvc repro evaluate@5k-64-plain`"):
-        load_scores(evaluated)
-    (evaluated.root / "reports" / "scores" / "srgan.csv").unlink()
-    with pytest.raises(StudyError, match=r"srgan\.csv: not evaluated yet; run `dvc repro evaluate-given@srgan`\.$"):
-        load_scores(evaluated)
-
-
-def test_a_released_model_not_evaluated_yet_has_to_be_named_in_dvc_yaml(evaluated):
-    (evaluated.root / "reports" / "scores" / "recommended-gan.csv").unlink()
-    with pytest.raises(StudyError, match=r"evaluate-given@recommended-gan` \(`evaluate-given` in dvc\.yaml has to"):
+    scores, missing = load_scores(evaluated)
+    assert missing == {"5k-64-plain": "reports/scores/5k-64-plain.csv is missing; run `dvc repro evaluate`"}
+    assert "5k-64-plain" not in set(scores.run)
+    assert "10k-64-plain" in set(scores.run)
+    assert "nothing" in show(readable(effects(scores, 1))).data  # the grid is not whole
+    (evaluated.root / "reports" / "scores" / "bicubic.csv").unlink()
+    with pytest.raises(StudyError, match=r"bicubic\.csv: missing; run `dvc repro evaluate`"):
         load_scores(evaluated)
 
 
 @pytest.mark.parametrize("photos", [PHOTOS[:3], (*PHOTOS[:3], "cat"), (*PHOTOS, "cat")])
 def test_scores_on_other_photographs_are_refused(evaluated, photos):
-    write_csv(evaluated.root / "reports" / "scores" / "10k-32-plain.csv", scores_of("10k-32-plain", 1, photos))
-    with pytest.raises(StudyError, match=r"10k-32-plain\.csv: other test photographs than the rest"):
+    scores = score_table(evaluated, photos=photos)
+    write_scores(evaluated.root / "reports", scores[scores.run == "10k-32-plain"])
+    with pytest.raises(StudyError, match=r"10k-32-plain\.csv: other test photographs than bicubic's; run"):
         load_scores(evaluated)
 
 
+def test_both_readings_of_batch_norm_have_their_rows_in_one_order(study):
+    scores = score_table(study, {"5k-32-plain (moving statistics)": {"psnr_y": 50}})
+    parts = by_statistics(study, scores)
+    assert list(parts) == ["image", "moving"]
+    assert list(parts["image"].method.unique()) == list(parts["moving"].method.unique())
+    assert set(parts["moving"].method[parts["moving"].psnr_y > 40]) == {"5k-32-plain"}
+
+
 def test_results_give_the_mean_of_every_run_and_measure_inside_its_interval(evaluated):
-    table = results(load_scores(evaluated), 1)
-    assert len(table) == (len(evaluated.variants) + len(evaluated.released) + 3) * len(MEASURES)
-    recommended = table[(table.run == "recommended") & (table.measure == "delta_e")].iloc[0]
-    assert recommended.value == pytest.approx(11.5)  # 10, 11, 12, 13
-    assert 10 <= recommended.low < 11.5 < recommended.high <= 13
-
-
-def test_the_table_has_a_row_per_run_in_their_order_and_a_cell_per_measure(evaluated):
-    table = results_table(results(load_scores(evaluated), 1))
-    assert list(table.columns) == [name for name, _ in MEASURES.values()]
-    assert list(table.index[3:]) == [*evaluated.variants, *evaluated.released]
-    assert table.index.name == "run"
-    assert not table.isna().any(axis=None)
+    scores, _ = load_scores(evaluated)
+    table = results(scores, 1)
+    assert len(table) == scores.method.nunique() * len(MEASURES)
+    row = table[(table.run == "recommended") & (table.measure == "delta_e")].iloc[0]
+    assert row.value == pytest.approx(scores.delta_e[scores.method == "recommended"].mean())
+    assert row.low < row.value < row.high
+    cells = readable(table)
+    assert list(cells.index) == list(scores.method.unique())
+    assert list(cells.columns) == [label for label, _ in MEASURES.values()]
+    assert cells.loc["recommended", "ΔE2000"] == f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"
+    assert re.fullmatch(r"\d+\.\d{3} \[.*\]", cells.loc["bicubic", "SSIM-Y"])
 
 
 def test_a_difference_is_taken_photo_by_photo(evaluated):
-    """Photographs differ by up to 3, both methods on each by the same, so that the interval has no width."""
-    scores = load_scores(evaluated)
+    """Photographs differ by several dB, both methods on each by the same, so that the interval is narrow."""
+    scores, _ = load_scores(evaluated)
     shuffled = scores.sample(frac=1, random_state=1, ignore_index=True)
-    table = differences_table(shuffled, [("5k-32-augmented", "5k-32-plain"), ("recommended", "bicubic")], 1)
-    assert list(table.difference) == ["5k-32-augmented − 5k-32-plain", "recommended − bicubic"]
-    assert list(table["PSNR-Y (dB)"]) == ["+1.00 [+1.00, +1.00]", "-90.00 [-90.00, -90.00]"]
-    assert table["VGG16-HED distance"][0] == "+1.000 [+1.000, +1.000]"
+    pairs = [("5k-32-augmented", "5k-32-plain"), ("10k-64-plain", "5k-32-plain")]
+    found = readable(differences(shuffled, pairs, 1))
+    assert list(found.index) == ["5k-32-augmented − 5k-32-plain", "10k-64-plain − 5k-32-plain"]
+    value, low, high = map(float, re.findall(r"[+-]\d+\.\d+", found["PSNR-Y (dB)"].iloc[1]))
+    assert value == pytest.approx(6, abs=0.02)
+    assert high - low < 0.05
 
 
-def test_both_readings_of_batch_norm_have_their_rows_in_one_order(evaluated):
-    scores = load_scores(evaluated)
-    moved = scores[scores.method.isin(["5k-32-plain", "warm start srgan"])]
-    moved = moved.assign(method=moved.method.map(evaluated.evaluation.other_name), psnr_y=-1.0)
-    chosen, other = by_reading(evaluated, pd.concat([scores, moved], ignore_index=True))
-    assert list(chosen.method.unique()) == list(other.method.unique())
-    assert set(other.method[other.psnr_y == -1]) == {"5k-32-plain", "warm start srgan"}
+def test_effects_are_the_differences_that_were_put_in(evaluated):
+    scores, _ = load_scores(evaluated)
+    table = effects(scores, 1)
+    for measure in MEASURES:
+        found = table[table.measure == measure].set_index("factor")
+        assert found.loc[list(FACTORS), "value"].tolist() == pytest.approx([4, 2, 1], abs=0.02)
+    assert readable(table).shape == (3, len(MEASURES))
 
 
-def test_few_photographs_come_with_a_caution():
-    assert "(3)" in caution(3)
-    assert caution(10) == caution(14) == ""
+def test_the_colour_bias_is_the_length_of_the_mean_shift(study):
+    changes = {"10k-64-plain": {"shift_a": 3, "shift_b": 4}, "10k-64-plain (moving statistics)": {"shift_a": 10}}
+    row = bias_table(study, score_table(study, changes)).set_index("run").loc["10k-64-plain"]
+    found = [float(row[column].split()[0]) for column in ("image statistics", "moving statistics", "moving − image")]
+    assert found == pytest.approx([5, 10, 5], abs=0.03)
+    assert row["largest shift"].startswith("photo-")
+
+
+def test_the_table_of_runs_tells_what_is_unfinished_or_not_trained(tiny_study):
+    study = tiny_study.load()
+    reports = study.root / "reports"
+    history = {"step": [5, 9], "psnr_y": [20.0, 21.0], "diversity": [1.0, 0.1]}
+    write_csv(reports / "history" / "5k-32-plain.csv", pd.DataFrame(history))
+    write_json(reports / "runs" / "5k-32-plain.json", {"complete": False, "step": 9, "steps": 48})
+    table = runs_table(study).set_index("run")
+    row = table.loc["5k-32-plain"]
+    assert row.steps == "9 of 48"
+    assert row.complete.startswith("NO: its figures")
+    assert row["what the guards saw"] == "output collapsed (step 9, 0.10)"
+    assert "not trained yet; run `dvc repro train@10k-64-plain`" in table.complete["10k-64-plain"]
+    assert "recommended-gan" not in table.index
+
+
+def test_readme_gets_the_figures_between_its_marks_and_keeps_the_rest(evaluated):
+    path = evaluated.root / "README.md"
+    marks = "# Title\n\n<!-- figures -->\nold\n<!-- /figures -->\n\nText\n\n<!-- claims -->\n<!-- /claims -->\nEnd\n"
+    path.write_text(marks, encoding="utf-8")
+    write_json(evaluated.root / "reports" / "test_sets" / "set5-hr" / "metrics.json", {"bicubic": {"psnr_y": 28.43}})
+    write_readme(evaluated)
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# Title\n\n<!-- figures -->\nMeans over 14 test photographs (sample profile: ")
+    assert re.search(r"\| PSNR-Y on Set5 ↑ \|\n.*\n\| bicubic \|.* \| 28.43 \|\n", text)
+    assert "- 10k-64-plain beside bicubic: " in text
+    assert "| C5 | batch size 1 gives the best images | ⚪ not judged here | " in text
+    assert "old" not in text
+    assert text.endswith("<!-- /claims -->\nEnd\n")
+    write_readme(evaluated)
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_the_summary_prints_means_what_is_missing_and_where_the_report_is(evaluated, monkeypatch, capsys):
+    (evaluated.root / "reports" / "scores" / "recommended-gan.csv").unlink()
+    monkeypatch.chdir(evaluated.root)
+    main()
+    printed = capsys.readouterr().out
+    assert re.search(r"^warm start srgan +\d+\.\d+", printed, re.MULTILINE)
+    assert "recommended-gan: reports/scores/recommended-gan.csv is missing" in printed
+    assert printed.endswith("05_report.ipynb\n")
 
 
 @pytest.mark.parametrize(("count", "percent"), [(3, 75), (10, 90)])
@@ -117,43 +158,4 @@ def test_the_caution_says_how_short_intervals_are(count, percent):
     held = np.mean([interval.low <= 0 <= interval.high for interval in found])
     assert held == pytest.approx(percent / 100, abs=0.03)
     assert f"{percent}%" in caution(3)
-
-
-def test_an_empty_table_says_so():
-    assert "nothing" in show(pd.DataFrame(columns=["step", "guard"])).data
-
-
-def test_cells_read_mean_low_high_with_the_digits_of_their_measure():
-    rows = [
-        {"run": run, "measure": measure, "value": 28.43456, "low": 27.5, "high": 29.25}
-        for run in ("bicubic", "recommended")
-        for measure in MEASURES
-    ]
-    table = results_table(pd.DataFrame(rows))
-    assert table.loc["bicubic", "PSNR-Y (dB)"] == "28.43 [27.50, 29.25]"
-    assert table.loc["recommended", "SSIM-Y"] == "28.435 [27.500, 29.250]"
-    assert all(re.fullmatch(r"28\.4\d+ \[27\.50?0, 29\.250?\]", cell) for cell in table.to_numpy().ravel())
-
-
-def test_effects_name_factor_measure_and_the_difference_that_was_put_in(evaluated):
-    # In the order of params.yaml the runs of the grid have the levels 0 to 7: 10k adds 4, 64 px adds 2, augmentation 1.
-    table = effects(load_scores(evaluated), 1)
-    assert len(table) == len(FACTORS) * len(MEASURES)
-    for measure in MEASURES:
-        found = table[table.measure == measure].set_index("factor")
-        assert found.loc[list(FACTORS), "value"].tolist() == pytest.approx([4, 2, 1])
-        assert (found.high - found.low).max() == pytest.approx(0, abs=1e-9)
-
-
-def test_runs_are_compared_photograph_by_photograph(evaluated):
-    runs = per_run(load_scores(evaluated).sample(frac=1, random_state=1), "psnr_y")
-    difference = runs["bicubic"] - runs["5k-32-plain"]
-    assert difference.to_dict() == dict.fromkeys(PHOTOS, 100.0)
-
-
-def test_the_report_says_how_it_was_made(tiny_study):
-    table = environment(tiny_study.load("smoke"), ["CPU"]).set_index("what").value
-    assert (table["profile"], table["seed"], table["device"]) == ("smoke", "2023", "CPU")
-    assert re.match(r"2\.\d+", table["tensorflow"])
-    assert table["last commit of code, parameters and photographs"] == "unknown (no git here)"
-    assert not table.str.contains(r"[/\\]").any()  # no path of this machine
+    assert caution(10) == ""

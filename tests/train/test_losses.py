@@ -51,6 +51,12 @@ def test_relativistic_losses_compare_each_with_the_other_kinds_mean():
     assert float(losses.adversarial_loss(FAKE, REAL)) == pytest.approx(swapped, rel=1e-5)
 
 
+@pytest.mark.parametrize(("relativistic", "expected"), [(False, (2 / 3, 1 / 3)), (True, (2 / 3, 2 / 3))])
+def test_accuracies_are_the_shares_that_the_discriminator_told_right(relativistic, expected):
+    found = losses.accuracies(tf.constant(REAL), tf.constant(FAKE), relativistic)
+    assert (float(found["real_accuracy"]), float(found["fake_accuracy"])) == pytest.approx(expected)
+
+
 def test_huge_logits_stay_finite():
     assert float(losses.discriminator_loss(REAL * 1e4, FAKE * 1e4)) < 1e5
     assert float(losses.adversarial_loss(FAKE * 1e4)) < 1e5

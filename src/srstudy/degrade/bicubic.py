@@ -27,8 +27,7 @@ def downscale(hr: np.ndarray, scale: int = SCALE) -> np.ndarray:
 
 def upscale(lr: np.ndarray, scale: int = SCALE) -> np.ndarray:
     """Bicubic enlargement, the baseline of every table: uint8 [h, w, C] -> uint8 [h*scale, w*scale, C]."""
-    height, width = lr.shape[:2]
-    return _resize(lr, height * scale, width * scale)
+    return _resize(lr, lr.shape[0] * scale, lr.shape[1] * scale)
 
 
 def resize(image: np.ndarray, factor: float) -> np.ndarray:
@@ -46,6 +45,11 @@ def crop_to_multiple(hr: np.ndarray, scale: int = SCALE) -> np.ndarray:
     return hr[: height - height % scale, : width - width % scale]
 
 
+def to_uint8(values: np.ndarray) -> np.ndarray:
+    """Levels of any shape, rounded half up and cut off at 0 and 255."""
+    return np.floor(values + 0.5).clip(0, 255).astype(np.uint8)
+
+
 def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Rows first, then columns, rounded and clipped to 8 bits after each pass, as MATLAB does."""
     tall = _resize_rows(image, height)
@@ -53,22 +57,17 @@ def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _resize_rows(image: np.ndarray, height: int) -> np.ndarray:
-    # Sparse, because of a row's weights few are not zero, and because a dense product starts threads of its own,
-    # which from several threads at once is many times slower.
-    values = _sparse_matrix(image.shape[0], height) @ image.reshape(image.shape[0], -1).astype(float)
-    return np.floor(values + 0.5).clip(0, 255).astype(np.uint8).reshape(height, *image.shape[1:])
+    rows = image.reshape(image.shape[0], -1).astype(float)
+    return to_uint8(resize_matrix(image.shape[0], height) @ rows).reshape(height, *image.shape[1:])
 
 
 @lru_cache(maxsize=64)
-def _sparse_matrix(size_in: int, size_out: int) -> csr_array:
-    return csr_array(resize_matrix(size_in, size_out))
-
-
-def resize_matrix(size_in: int, size_out: int) -> np.ndarray:
+def resize_matrix(size_in: int, size_out: int) -> csr_array:
     """Weights [size_out, size_in] of one pass; each row sums to 1.
 
-    Keys' cubic kernel (a = -0.5), widened by the factor when reducing (antialiasing); beyond the border
-    the last pixel is repeated.
+    Keys' cubic kernel (a = -0.5), widened by the factor when reducing (antialiasing); beyond the border the last pixel
+    is repeated. Sparse, because of a row's weights few are not zero, and because a dense product starts threads of its
+    own, which from several threads at once is many times slower.
     """
     shrink = min(size_out / size_in, 1.0)
     centres = (np.arange(size_out) + 0.5) * size_in / size_out - 0.5
@@ -78,7 +77,7 @@ def resize_matrix(size_in: int, size_out: int) -> np.ndarray:
         taps = np.arange(int(np.floor(centre - reach)), int(np.ceil(centre + reach)) + 1)
         weights = _cubic((taps - centre) * shrink)
         np.add.at(matrix[row], taps.clip(0, size_in - 1), weights / weights.sum())
-    return matrix
+    return csr_array(matrix)
 
 
 def _cubic(x: np.ndarray) -> np.ndarray:

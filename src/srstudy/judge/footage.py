@@ -1,112 +1,144 @@
-"""Real footage, of which no original exists: its frames, how much synthetic LR looks like them, and enhancing them."""
+"""Real footage, of which no original exists: its frames, measures that need none, and how much synthetic LR is like it.
+
+The measures describe, and do not judge: a picture with more detail may be a worse one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import av
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
+from PIL import Image
 
-from srstudy.degrade.bicubic import SCALE, upscale
-from srstudy.degrade.camera import degrade
-from srstudy.errors import StudyError
-from srstudy.judge.metrics import BICUBIC, luma
-from srstudy.judge.noreference import LOOKS, looks, overlap
-from srstudy.settings_camera import Camera
+from srstudy import StudyError
+from srstudy.degrade.bicubic import SCALE
+from srstudy.judge.metrics import luma
+from srstudy.photos.facts import noise
 
 CLIP = Path("data") / "sample" / "cctv.avi"
 FRAME = "the frame itself"
 WARNING = "super-resolution invents detail: no face, person or number plate here can be identified by it"
 SIDE = 64  # px of a frame's patches that are compared
 FLAT_STD = 8.0  # where luma varies less, in 8-bit levels, there is nothing to measure
+BLOCK = 8  # px a side of a codec's blocks
+BINS = 20  # of a histogram
+Place = tuple[slice, slice]
 
 
 def read_frames(path: str | Path, count: int) -> list[np.ndarray]:
     """`count` frames spread evenly over a clip, the first and the last among them: uint8 [H, W, 3] each.
 
-    Raises StudyError, naming the file, when it is missing, no video, or has fewer frames, or none of them has a patch
-    that is not flat.
+    Raises StudyError, naming the file, when it is missing, no video, has fewer frames, or all their patches are flat.
     """
     try:
         with av.open(str(path)) as container:
             total = sum(1 for _ in container.decode(video=0))
-            wanted = {round(place) for place in np.linspace(0, total - 1, count)}
+            numbers = {round(place) for place in np.linspace(0, total - 1, count)}
             container.seek(0)
             decoded = enumerate(container.decode(video=0))
-            frames = [frame.to_ndarray(format="rgb24") for number, frame in decoded if number in wanted]
+            frames = [frame.to_ndarray(format="rgb24") for number, frame in decoded if number in numbers]
     except FileNotFoundError:
         raise StudyError(f"{path}: no such clip; check the path.") from None
     except (av.error.FFmpegError, IndexError) as error:
         raise StudyError(f"{path}: no video that FFmpeg can read ({error}); convert or replace it.") from error
     if len(frames) < count:
         raise StudyError(f"{path}: has only {total} frames; ask for fewer than {count}.")
-    if not any(place for frame in frames for place in patches(frame)):
+    if not any(map(patches, frames)):
         raise StudyError(f"{path}: no square of {SIDE}x{SIDE} px in it has contrast; choose a larger or livelier clip.")
     return frames
 
 
 def results_folder(root: Path, clip: str) -> Path:
-    """Where the figures go: those of another clip than the committed one apart, in a folder of its name."""
+    """Where the figures go: those of another clip than the committed one in a folder of its name."""
     folder = root / "reports" / "footage"
     return folder if Path(clip) == CLIP else folder / Path(clip).stem
 
 
-def patches(image: np.ndarray) -> Iterator[tuple[slice, slice]]:
+def patches(image: np.ndarray) -> list[Place]:
     """Where the squares of `SIDE` pixels are that cover an image side by side, flat ones left out."""
-    for top in range(0, image.shape[0] - SIDE + 1, SIDE):
-        for left in range(0, image.shape[1] - SIDE + 1, SIDE):
-            place = slice(top, top + SIDE), slice(left, left + SIDE)
-            if luma(image[place]).std() >= FLAT_STD:
-                yield place
+    tops, lefts = (range(0, length - SIDE + 1, SIDE) for length in image.shape[:2])
+    places = [(slice(top, top + SIDE), slice(left, left + SIDE)) for top in tops for left in lefts]
+    return [place for place in places if luma(image[place]).std() >= FLAT_STD]
 
 
-def looks_of_patches(images: Iterable[np.ndarray]) -> pd.DataFrame:
-    """Blockiness, noise and sharpness, a row for each patch of the images."""
-    return looks(image[place] for image in images for place in patches(image))
+def blockiness(grey: np.ndarray) -> float:
+    """Mean step between neighbouring pixels of luma [H, W] across a grid of 8, over that elsewhere; 1 without a grid.
+
+    The grid may begin anywhere: rows and columns each count where the figure is largest, and the two are averaged. So a
+    picture without a grid has somewhat more than 1.
+    """
+    ratios = []
+    for axis in (0, 1):
+        steps = np.abs(np.diff(grey, axis=axis)).mean(axis=1 - axis)
+        on = [steps[start::BLOCK].mean() for start in range(BLOCK)]
+        best = int(np.argmax(on))
+        ratios.append(on[best] / max(np.delete(steps, np.s_[best::BLOCK]).mean(), 1e-9))
+    return float(np.mean(ratios))
 
 
-def degraded(hrs: Iterable[np.ndarray], camera: Camera, seed: int) -> Iterator[np.ndarray]:
-    """LR of HR tiles, uint8 [4s, 4s, 3] -> [s, s, 3], each by a seed of its own."""
-    return (degrade(hr, camera, np.random.default_rng([seed, 6, number])) for number, hr in enumerate(hrs))
+def frequency(grey: np.ndarray) -> float:
+    """Root-mean-square spatial frequency of luma [H, W], in radians per pixel: its slope over its standard deviation.
+
+    Contrast cancels out. A sine wave of frequency f has 2 sin(f / 2).
+    """
+    slope = np.mean(np.diff(grey, axis=0) ** 2) + np.mean(np.diff(grey, axis=1) ** 2)
+    return float(np.sqrt(slope) / max(grey.std(), 1e-9))
+
+
+def no_reference_measures(images: Iterable[np.ndarray], scale: int = 1) -> pd.DataFrame:
+    """Blockiness, noise and frequency of the luma of images, uint8 [H, W, 3]; a row each.
+
+    Of images that were enlarged `scale` times, all are by pixels of what they were before: blockiness and noise are
+    what is left of both in means of `scale` x `scale` pixels.
+    """
+    rows = []
+    for image in images:
+        reduced = luma(np.asarray(Image.fromarray(image).reduce(scale)))
+        rows.append((blockiness(reduced), noise(reduced), scale * frequency(luma(image))))
+    return pd.DataFrame(rows, columns=["blockiness", "noise", "frequency"])
+
+
+def measures_of_patches(images: Iterable[np.ndarray]) -> pd.DataFrame:
+    """The measures of each patch of the images that is not flat; a row each."""
+    return no_reference_measures(image[place] for image in images for place in patches(image))
 
 
 def overlaps(groups: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """How far the figures of each group lie over those of the first, a row each."""
+    """How far the measures of each group overlap those of the first, a row each."""
     (_, real), *others = groups.items()
-    rows = [{"LR": name, **{look: overlap(real[look], found[look]) for look in LOOKS}} for name, found in others]
+    return pd.DataFrame([{"LR": name, **{key: overlap(real[key], rows[key]) for key in real}} for name, rows in others])
+
+
+def overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    """Intersection of two distributions' histograms, 0 to 1 where they are equal (Swain and Ballard 1991).
+
+    20 bins from the 1st to the 99th percentile of both together; what lies beyond is in the outer bins.
+    """
+    low, high = np.percentile(np.concatenate([one, other]), [1, 99])
+    edges = np.linspace(low, max(high, low + 1e-9), BINS + 1)
+    shares = [np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values) for values in (one, other)]
+    return float(np.minimum(*shares).sum())
+
+
+def measures_of_enlarged(frames: Sequence[np.ndarray], enlarged: Mapping[str, Sequence[np.ndarray]]) -> pd.DataFrame:
+    """Means of the measures over the same patches of the frames as they are and by each method; a row each."""
+    rows = [{"method": FRAME, **measures_of_patches(frames).mean()}]
+    places = [patches(frame) for frame in frames]
+    for name, images in enlarged.items():
+        cut = (image[_scaled(place)] for image, some in zip(images, places) for place in some)
+        rows.append({"method": name, **no_reference_measures(cut, SCALE).mean()})
     return pd.DataFrame(rows)
 
 
-def enhance(
-    frames: Sequence[np.ndarray], methods: Mapping[str, Callable[[np.ndarray], np.ndarray]]
-) -> dict[str, list[np.ndarray]]:
-    """The frames enlarged as they are by bicubic and by each method (LR -> SR, uint8)."""
-    runs = {BICUBIC: upscale, **methods}
-    return {name: [run(frame) for frame in tqdm(frames, desc=name, unit="frame")] for name, run in runs.items()}
-
-
-def looks_of_enhanced(frames: Sequence[np.ndarray], enhanced: Mapping[str, Sequence[np.ndarray]]) -> pd.DataFrame:
-    """Mean blockiness, noise and sharpness of the same patches by each method, by pixels of the frame; a row each."""
-    places = [list(patches(frame)) for frame in frames]
-    rows = []
-    for name, images in {FRAME: frames, **enhanced}.items():
-        scale = 1 if name == FRAME else SCALE
-        cut = (_enlarged(image, place, scale) for image, some in zip(images, places) for place in some)
-        rows.append({"method": name, **looks(cut, scale).mean().to_dict()})
-    return pd.DataFrame(rows)
-
-
-def crops(frame: np.ndarray, enhanced: Mapping[str, np.ndarray], count: int) -> list[dict[str, np.ndarray]]:
-    """The `count` patches of a frame with most contrast, as it is and by each method."""
+def crops(frame: np.ndarray, enlarged: Mapping[str, np.ndarray], count: int) -> list[dict[str, np.ndarray]]:
+    """The `count` patches of a frame with most contrast, as it is and by each method; fewer if it has fewer."""
     places = sorted(patches(frame), key=lambda place: -luma(frame[place]).std())[:count]
-    return [
-        {FRAME: frame[place], **{name: _enlarged(image, place, SCALE) for name, image in enhanced.items()}}
-        for place in places
-    ]
+    return [{FRAME: frame[at], **{name: image[_scaled(at)] for name, image in enlarged.items()}} for at in places]
 
 
-def _enlarged(image: np.ndarray, place: tuple[slice, slice], scale: int) -> np.ndarray:
-    return image[tuple(slice(scale * part.start, scale * part.stop) for part in place)]
+def _scaled(place: Place) -> Place:
+    """The place in an image that was enlarged."""
+    return tuple(slice(SCALE * part.start, SCALE * part.stop) for part in place)

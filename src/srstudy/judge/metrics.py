@@ -1,19 +1,17 @@
 """How good an SR image is: fidelity (PSNR, SSIM), colour and sharpness (paper IV-C).
 
-All functions take uint8 [H, W, 3] RGB of equal size and leave out a border of 4 pixels, as the field does.
+Images are uint8 [H, W, 3] RGB, SR as large as HR; a border of 4 pixels is left out, as the field does.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab, rgb2ycbcr
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage.metrics import structural_similarity
 
 from srstudy.degrade.bicubic import SCALE
 
 EQUAL_DB = 100.0  # PSNR of equal images, which would be infinite and spoil every mean
-RATES = ("images_per_second", "memory_gb")  # in a history, what differs between equal runs
-BICUBIC = "bicubic"  # the method that stands in every table
 
 # What the tables call them, and whether more is better (1), less (-1), or nearer to the target is (0).
 MEASURES = {
@@ -27,39 +25,49 @@ MEASURES = {
     "delta_e": ("ΔE2000", -1),
     "sharpness": ("sharpness, HR = 1", 0),
 }
-MAIN_MEASURES = ("psnr_y", "ssim_y", "perceptual", "delta_e")  # where there is room for a few alone
+MAIN_MEASURES = ("psnr_y", "ssim_y", "perceptual", "delta_e")  # where there is room for a few
 
 
-def fidelity(hr: np.ndarray, sr: np.ndarray) -> dict[str, float]:
-    """PSNR in dB and SSIM (Wang et al. 2004: Gaussian window, sigma 1.5), on RGB and on Y of ITU-R BT.601.
+class Picture:
+    """An image without its border, in the colour spaces of the measures: that of HR serves all SR images."""
 
-    Gray images are judged as RGB like all others. Published figures for Set14 compare its one file that is stored as
-    gray on its own 256 levels instead of Y's 220: bicubic is 26.00 dB there and 26.09 dB here.
+    def __init__(self, image: np.ndarray):
+        self.rgb = inner(image)
+        self.luma, self.lab = luma(self.rgb), rgb2lab(self.rgb)
+        self.slope = np.hypot(*np.gradient(self.luma)).mean()
+
+
+def measures(hr: Picture, sr: Picture) -> dict[str, float]:
+    """All of `MEASURES` but the perceptual distance. Gray images are judged as RGB like all others.
+
+    Published figures for Set14 compare its one file that is stored as gray on its own 256 levels instead of Y's 220:
+    bicubic is 26.00 dB there and 26.09 dB here.
     """
-    hr, sr = inner(hr), inner(sr)
-    hr_y, sr_y = luma(hr), luma(sr)
-    ssim = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
-    with np.errstate(divide="ignore"):
-        psnr_y, psnr_rgb = (peak_signal_noise_ratio(a, b, data_range=255) for a, b in ((hr_y, sr_y), (hr, sr)))
+    shift_a, shift_b = colour_shift(hr, sr)
     return {
-        "psnr_y": float(min(psnr_y, EQUAL_DB)),
-        "psnr_rgb": float(min(psnr_rgb, EQUAL_DB)),
-        "ssim_y": float(structural_similarity(hr_y, sr_y, **ssim)),
-        "ssim_rgb": float(structural_similarity(hr, sr, channel_axis=2, **ssim)),
-    }
+        "psnr_y": psnr(hr.luma, sr.luma), "psnr_rgb": psnr(hr.rgb.astype(float), sr.rgb.astype(float)),
+        "ssim_y": ssim(hr.luma, sr.luma), "ssim_rgb": ssim(hr.rgb, sr.rgb, channel_axis=2),
+        "shift_a": shift_a, "shift_b": shift_b, "delta_e": float(deltaE_ciede2000(hr.lab, sr.lab).mean()),
+        "sharpness": float(sr.slope / max(hr.slope, 1e-9)),  # below 1 is softer than the original, above 1 harsher
+    }  # fmt: skip
 
 
-def colour(hr: np.ndarray, sr: np.ndarray) -> dict[str, float]:
-    """Mean signed shift SR - HR in CIELAB a* (green to red) and b* (blue to yellow), and mean ΔE2000."""
-    hr, sr = rgb2lab(inner(hr)), rgb2lab(inner(sr))
-    _, shift_a, shift_b = (sr - hr).reshape(-1, 3).mean(axis=0)
-    return {"shift_a": float(shift_a), "shift_b": float(shift_b), "delta_e": float(deltaE_ciede2000(hr, sr).mean())}
+def psnr(hr: np.ndarray, sr: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB of floats in [0, 255]; 100 for equal ones."""
+    error = np.mean((hr - sr) ** 2)
+    return float(min(10 * np.log10(255**2 / error), EQUAL_DB)) if error else EQUAL_DB
 
 
-def sharpness(hr: np.ndarray, sr: np.ndarray) -> float:
-    """Mean gradient magnitude of SR's luma over HR's: below 1 is softer than the original, above 1 harsher."""
-    energy = [np.hypot(*np.gradient(luma(inner(image)))).mean() for image in (sr, hr)]
-    return float(energy[0] / max(energy[1], 1e-9))
+def ssim(hr: np.ndarray, sr: np.ndarray, **axis: int) -> float:
+    """Structural similarity of values in [0, 255] (Wang et al. 2004): Gaussian windows of 11x11 pixels, sigma 1.5."""
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+    return float(structural_similarity(hr, sr, **options, **axis))
+
+
+def colour_shift(hr: Picture, sr: Picture) -> tuple[float, float]:
+    """Mean signed shift SR - HR in CIELAB a* (green to magenta) and b* (blue to yellow)."""
+    _, shift_a, shift_b = (sr.lab - hr.lab).reshape(-1, 3).mean(axis=0)
+    return float(shift_a), float(shift_b)
 
 
 def luma(image: np.ndarray) -> np.ndarray:

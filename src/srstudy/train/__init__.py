@@ -1,1 +1,0 @@
-"""Training a generator by a recipe, what it leaves behind, and what it costs."""

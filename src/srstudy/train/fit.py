@@ -1,0 +1,137 @@
+"""Training a generator by a recipe: the paper's alternating SRGAN updates, or a pixel loss alone."""
+
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import keras
+from tqdm import tqdm
+
+from srstudy import StudyError, runtime
+from srstudy.degrade.bicubic import SCALE
+from srstudy.networks import architectures
+from srstudy.sets.tiles import Tiles
+from srstudy.settings import Training
+from srstudy.study import Run
+from srstudy.train import devices
+from srstudy.train.batches import batches
+from srstudy.train.checkpoints import Checkpoints, fingerprint
+from srstudy.train.history import History, Trained, Validation
+from srstudy.train.model import build_generator, final_weights, make_models
+from srstudy.train.step import NotFinite, Update
+
+TIME_BUDGET = "time budget"
+
+
+def train(run: Run, tiles: Tiles, settings: Training, validation: Validation | None = None) -> Trained:
+    """Train a generator on `tiles` for `run.steps` updates (paper III, IV).
+
+    Interrupted and called again with an equal run, it goes on from the last checkpoint and ends with the same weights
+    and history, to the bit. When a loss or a gradient is not finite, it ends with the last checkpoint before that step.
+    Raises StudyError when there is none yet, the disk is full, the batch can't be divided among the devices, or SIGTERM
+    or Ctrl-C came (after saving where it was).
+    """
+    keras.utils.set_random_seed(run.seed)  # the first weights depend on nothing that was built before
+    training = _Training(run, tiles, settings, validation)
+    try:
+        return training.result(training.go())
+    except NotFinite as error:
+        return training.result(training.fall_back(error), not_finite=error.step)
+
+
+class _Training:
+    """A run under way in this process: made from its last checkpoint, if there is one."""
+
+    def __init__(self, run: Run, tiles: Tiles, settings: Training, validation: Validation | None):
+        self.run, self.tiles, self.settings = run, tiles, settings
+        recipe, self.strategy = run.recipe, devices.strategy_for(run.recipe, settings)
+        with self.strategy.scope(), devices.mixed_precision(recipe.precision or settings.precision) as policy:
+            hr_size = SCALE * (recipe.crop or tiles.lr.shape[1])
+            self.models = make_models(recipe, hr_size, run.steps, run.warm_start and run.warm_start.generator)
+        self.update = Update(recipe, self.models, run.steps, self.strategy)
+        self.generator = build_generator(recipe.generator)  # float32, with the averaged weights where there are any
+        # Traced before a checkpoint is read, so that a resumed process builds the very graph of an uninterrupted one.
+        self.update.trace(*self._batches(start=0).element_spec)
+        validated = (settings.validations, validation and validation.identity)
+        self.folder = run.checkpoints / fingerprint(run, tiles, policy, validated)
+        self.kept = Checkpoints(self.models, self.update.sums, self.folder, settings.keep_checkpoints)
+        others = [path.name for path in sorted(run.checkpoints.glob("*/")) if path != self.folder]
+        if others and not self.kept.step:
+            began = f"{run.checkpoints}: {', '.join(others)} began with other parameters, tiles or code"
+            print(f"training: {began}; starting anew.", file=sys.stderr)
+        self.history = History(run, validation, settings.validations, self.folder / "strips")
+
+    def go(self) -> int:
+        """Train to the end, or until there is a reason to stop; returns the last step that was done."""
+        step = start = self.kept.step
+        self.history.begin(self.kept.history)
+        bar = tqdm(self._batches(start), "training", self.run.steps, initial=start, unit=" steps")
+        with stop_signal(self.settings.time_budget) as stopped, bar:
+            for step, (lr, hr) in enumerate(bar, start + 1):
+                self.update(lr, hr, step)
+                if step == self.run.snapshot_step and runtime.is_chief():
+                    architectures.save_model(self._generator(), self.folder / "snapshot.keras")
+                reason, ends_row = self._reason(step, stopped()), step in self.history.steps
+                ends_epoch = step % self.run.epoch_steps == 0 or step == self.run.steps
+                is_kept = reason or ends_epoch or step % self.settings.checkpoint_steps == 0
+                if ends_row or is_kept:
+                    self.update.check()
+                if ends_row:
+                    row = self.history.add(step, self.update, self.models)
+                    bar.set_postfix({name: f"{row[name]:.3g}" for name in self.update.names}, refresh=False)
+                if is_kept:
+                    self.kept.save(step, self.history.rows)
+                if reason == TIME_BUDGET:
+                    break
+                if reason:
+                    came = f"{reason} came after step {step} of {self.run.steps}"
+                    raise StudyError(f"training: {came}; run again to go on.")
+        return step
+
+    def fall_back(self, error: NotFinite) -> int:
+        """Go back to the last checkpoint and return its step; raises `error` if there is none."""
+        if not self.kept.step or not self.kept.restore():
+            raise error
+        print(error, file=sys.stderr)
+        self.history.begin(self.kept.history)
+        return self.kept.step
+
+    def result(self, step: int, not_finite: int | None = None) -> Trained:
+        """What the run leaves after `step`."""
+        if step not in self.history.steps:  # a row to read, not in the checkpoint: what goes on has none here
+            self.history.add(step, self.update, self.models)
+        rows, snapshot, at = self.history.rows, self.folder / "snapshot.keras", self.run.snapshot_step
+        snapshot = snapshot if at and at <= step and snapshot.is_file() else None
+        return Trained(self._generator(), rows, step, self.run.steps, snapshot, self.folder, not_finite)
+
+    def _batches(self, start: int):
+        return self.strategy.distribute_datasets_from_function(partial(batches, self.tiles, self.run, start))
+
+    def _generator(self) -> keras.Model:
+        self.generator.set_weights(final_weights(self.models))
+        return self.generator
+
+    def _reason(self, step: int, own: str | None) -> str | None:
+        """Why to stop after this step, if it is not the last. Several workers have to agree on it."""
+        if step == self.run.steps:
+            return None
+        return devices.agreed(self.strategy, step, own) if os.environ.get("TF_CONFIG") else own
+
+
+@contextmanager
+def stop_signal(minutes: float | None) -> Iterator[Callable[[], str | None]]:
+    """Gives a function that says why to stop after this step: a signal's name, TIME_BUDGET or None."""
+    came, deadline = [], time.monotonic() + 60 * (minutes or math.inf)
+    numbers = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
+    try:
+        yield lambda: signal.Signals(came[0]).name if came else TIME_BUDGET if time.monotonic() > deadline else None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
