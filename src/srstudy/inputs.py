@@ -4,8 +4,6 @@ A changed default, or a new TensorFlow, changes the files of the stages that it 
 no run uses, changes none.
 """
 
-from __future__ import annotations
-
 import ast
 import hashlib
 import json

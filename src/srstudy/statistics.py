@@ -4,8 +4,6 @@ Every function resamples photographs (percentile bootstrap), because the questio
 training run stands behind each figure, so the intervals do not cover the luck of a training seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import product

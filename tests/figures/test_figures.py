@@ -168,8 +168,8 @@ def test_a_box_stands_at_the_median_of_its_source(fact):
 
 
 def test_a_fact_may_be_unknown_and_a_flat_photographs_focus_0():
-    facts = FACTS.assign(jpeg_quality=np.nan, focus=[0.0, *range(1, 30)])
-    figure = charts.fact_boxes(facts, ["focus", "jpeg_quality"], "title")
+    facts = FACTS.assign(noise=np.nan, focus=[0.0, *range(1, 30)])
+    figure = charts.fact_boxes(facts, ["focus", "noise"], "title")
     assert figure.axes[0].get_xlim()[0] < 0
     assert [text.get_text() for text in figure.axes[1].texts] == ["none has one"]
     assert repr(figure).endswith("JPEG quality none")

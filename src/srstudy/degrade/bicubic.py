@@ -4,8 +4,6 @@ Super-resolution figures are comparable only if LR is made in the same way. Pill
 differ from MATLAB by up to 14 grey levels on Set14; the recipe here differs by none.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

@@ -7,8 +7,6 @@ to the signal, in random order; and storing, mostly last. An image and a seed de
 in bicubic reduction, blur and sampling are computed on sRGB's levels; noise and gain on linear light.
 """
 
-from __future__ import annotations
-
 import math
 import zlib
 from collections.abc import Iterator

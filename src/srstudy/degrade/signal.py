@@ -5,8 +5,6 @@ and PyAV's libx264, on one thread and in whole numbers: equal pictures give equa
 version of them. FFmpeg's own conversion of colours, which may differ between processors, is not used.
 """
 
-from __future__ import annotations
-
 import io
 import math
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """What notebooks show: figures with their alt text, as small as they can be stored; tables; and code as it runs."""
 
-from __future__ import annotations
-
 import base64
 import inspect
 import io

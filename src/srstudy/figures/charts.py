@@ -1,7 +1,5 @@
 """Charts: facts and colours of photographs, the course of a training, scores and effects with their intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,7 +14,6 @@ LABELS = {  # what does not go by its column's name
     "side": "shorter side (px)",
     "focus": "focus (variance of the Laplacian)",
     "noise": "noise (8-bit levels)",
-    "jpeg_quality": "JPEG quality",
     "upscaled": "coarse detail (above 0.96: enlarged?)",
     "mean_l": "mean L*",
     "mean_a": "mean a* (green to red)",

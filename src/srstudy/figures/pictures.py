@@ -1,7 +1,5 @@
 """Figures of photographs: side by side, in grids, step by step; and the drawing of a network."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """How differently a network sees two images: the perceptual distance."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Judging generators on test photographs, with bicubic in the same table."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

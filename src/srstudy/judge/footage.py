@@ -3,8 +3,6 @@
 The measures describe, and do not judge: a picture with more detail may be a worse one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Images are uint8 [H, W, 3] RGB, SR as large as HR; a border of 4 pixels is left out, as the field does.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab, rgb2ycbcr
 from skimage.metrics import structural_similarity

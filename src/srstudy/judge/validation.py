@@ -1,7 +1,5 @@
 """Judging a generator while it is trained, on a handful of photographs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import combinations
 

@@ -1,7 +1,5 @@
 """`python -m srstudy.report.cards` writes a card beside each released model, from the records of it; see `card.md`."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections import Counter

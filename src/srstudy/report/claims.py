@@ -1,7 +1,5 @@
 """The paper's claims as differences with a verdict, and where the paper is silent; `words.yaml` lists both."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from itertools import chain, product

@@ -1,7 +1,5 @@
 """Scores of all runs, and what can be read off them; `python -m srstudy.report.scores` prints their means."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import json
 import platform

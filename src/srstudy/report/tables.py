@@ -1,7 +1,5 @@
 """Figures as tables for a notebook or a page; `python -m srstudy.report.tables` puts the main ones into README.md."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

@@ -1,7 +1,5 @@
 """From photographs to training sets: where tiles are cut, and how they are augmented (paper IV-B, IV-D)."""
 
-from __future__ import annotations
-
 import math
 import os
 import zlib

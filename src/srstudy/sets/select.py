@@ -1,7 +1,5 @@
 """Which training photographs a set may draw from: chosen by what the manifest knows of each, and by the seed."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

@@ -4,8 +4,6 @@ No TFRecord, because training takes tiles in a new random order in each epoch, a
 number n is at a known place of an array; TFRecord is read from the front, through a buffer that a resumed run has not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
