@@ -15,6 +15,7 @@ metadata.  The clip is a stream copy of `frames` frames from the key frame
 `first_frame`.  A path_in_package `archive.rcc#name` is one entry of a Qt resource
 archive, and source_sha256 is then that of the entry.  Needs Pillow and PyAV.
 """
+
 import argparse
 import csv
 import hashlib
@@ -35,31 +36,34 @@ def read_rcc(data, wanted):
     size = 14 if version == 1 else 22  # one tree node
 
     def find(node, parts):
-        _, flags, count, first = struct.unpack(">IHII", data[tree + node * size:][:14])
+        _, flags, count, first = struct.unpack(">IHII", data[tree + node * size :][:14])
         for child in range(first, first + count):
-            at, flags = struct.unpack(">IH", data[tree + child * size:][:6])
-            length = struct.unpack(">H", data[names + at:][:2])[0]
-            name = data[names + at + 6:][: 2 * length].decode("utf-16-be")
+            at, flags = struct.unpack(">IH", data[tree + child * size :][:6])
+            length = struct.unpack(">H", data[names + at :][:2])[0]
+            name = data[names + at + 6 :][: 2 * length].decode("utf-16-be")
             if name != parts[0]:
                 continue
             if flags & 2:  # a folder
                 return find(child, parts[1:])
             if flags:
                 raise ValueError(f"{wanted} is compressed")
-            start = blobs + struct.unpack(">I", data[tree + child * size + 10:][:4])[0]
-            return data[start + 4:start + 4 + struct.unpack(">I", data[start:start + 4])[0]]
+            start = blobs + struct.unpack(">I", data[tree + child * size + 10 :][:4])[0]
+            return data[start + 4 : start + 4 + struct.unpack(">I", data[start : start + 4])[0]]
         raise KeyError(wanted)
+
     return find(0, wanted.split("/"))
 
 
 def make_photo(source, width, height):
     from PIL import Image, ImageCms, ImageOps
+
     image = Image.open(io.BytesIO(source))
     profile = image.info.get("icc_profile")
     image = ImageOps.exif_transpose(image).convert("RGB")
     if profile and b"sRGB" not in profile and b"RGB XYZ" in profile[:40]:
         image = ImageCms.profileToProfile(
-            image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"))
+            image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+        )
     if width > image.width or height > image.height:
         raise ValueError("would enlarge")
     image = image.resize((width, height), Image.Resampling.LANCZOS)  # same size: a plain copy
@@ -70,6 +74,7 @@ def make_photo(source, width, height):
 
 def make_clip(source, first, count):
     import av
+
     out = io.BytesIO()
     with av.open(io.BytesIO(source)) as src, av.open(out, "w", format="avi") as dst:
         dst.flags |= av.container.Flags.bitexact.value

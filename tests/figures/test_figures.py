@@ -172,7 +172,7 @@ def test_a_fact_may_be_unknown_and_a_flat_photographs_focus_0():
     figure = charts.fact_boxes(facts, ["focus", "noise"], "title")
     assert figure.axes[0].get_xlim()[0] < 0
     assert [text.get_text() for text in figure.axes[1].texts] == ["none has one"]
-    assert repr(figure).endswith("JPEG quality none")
+    assert repr(figure).endswith("noise (8-bit levels) none")
 
 
 def test_a_selection_has_its_photographs_and_its_cross_where_sources_weigh_alike():

@@ -10,10 +10,11 @@ import pytest
 from tests.report.scores import HALF, PHOTOS, score_table, write_scores
 
 from srstudy import StudyError
+from srstudy.figures.base import show
 from srstudy.files import write_csv, write_json
 from srstudy.judge.metrics import MEASURES
 from srstudy.report.scores import FACTORS, bias_table, by_statistics, effects, load_scores, main, runs_table
-from srstudy.report.tables import caution, differences, readable, results, show, write_readme
+from srstudy.report.tables import caution, differences, readable, results, write_readme
 from srstudy.statistics import estimate
 
 

@@ -100,14 +100,14 @@ def test_the_discriminators_update_leaves_no_trace_in_the_generators_gradient(ti
 
 
 def test_the_fused_adam_is_keras_s():
-    variables = [[keras.Variable(np.linspace(-1, 1, 12).reshape(3, 4))] for _ in range(2)]
+    variables = [[keras.Variable(np.linspace(-1, 1, 12, dtype="float32").reshape(3, 4))] for _ in range(2)]
     optimizers = [adam(1e-2, use_ema=True, ema_momentum=0.9) for adam in (FusedAdam, keras.optimizers.Adam)]
     for step in range(5):
         for optimizer, variable in zip(optimizers, variables):
             optimizer.apply([tf.sin(variable[0].value * (step + 1.0))], variable)
-    np.testing.assert_allclose(variables[0][0], variables[1][0], rtol=1e-6)
+    np.testing.assert_allclose(variables[0][0], variables[1][0], rtol=1e-4, atol=1e-6)  # float32, rounded otherwise
     averages = [optimizer._model_variables_moving_average[0] for optimizer in optimizers]
-    np.testing.assert_allclose(*averages, rtol=1e-6)
+    np.testing.assert_allclose(*averages, rtol=1e-4, atol=1e-6)
 
 
 def test_the_adversarial_loss_gains_its_weight_over_the_ramp(tiles):

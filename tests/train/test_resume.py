@@ -28,7 +28,7 @@ def test_killed_at_random_steps_a_run_ends_with_the_bytes_of_one_that_was_not(ap
         while victim.poll() is None and set(apart.folder.glob("killed-checkpoints/*/ckpt-*.index")) <= before:
             time.sleep(0.001)
         time.sleep(moment.uniform(0, 0.05))
-        assert victim.poll() is None, "it ended before it could be killed as often as wanted"
+        assert victim.poll() is None, f"it ended before it was killed as often as wanted: {victim.stderr.read()}"
         victim.kill()
         victim.wait()
         kills += 1

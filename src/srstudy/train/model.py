@@ -92,22 +92,19 @@ class FusedAdam(keras.optimizers.Adam):
     discriminator's many weights go through memory once, not ten times.
     """
 
-    def update_step(self, gradient, variable, learning_rate):
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        """Keras's, with all that the variables share in place of the learning rate: it is computed once."""
+        betas, step = (tf.constant(self.beta_1), tf.constant(self.beta_2)), tf.cast(self.iterations + 1, tf.float32)
+        shared = {f"beta{number}": beta for number, beta in enumerate(betas, 1)}
+        shared |= {f"beta{number}_power": tf.pow(beta, step) for number, beta in enumerate(betas, 1)}
+        shared |= {"lr": tf.cast(learning_rate, tf.float32), "epsilon": tf.constant(self.epsilon)}
+        super()._backend_update_step(grads, trainable_variables, shared)
+
+    def update_step(self, gradient, variable, shared):
         """Update one variable; same formula and state as the parent's."""
         index = self._get_variable_index(variable)
-        step = tf.cast(self.iterations + 1, variable.dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
-            beta1_power=tf.pow(tf.cast(self.beta_1, variable.dtype), step),
-            beta2_power=tf.pow(tf.cast(self.beta_2, variable.dtype), step),
-            lr=tf.cast(learning_rate, variable.dtype),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
+        m, v = (moments[index].value.handle for moments in (self._momentums, self._velocities))
+        tf.raw_ops.ResourceApplyAdam(var=variable.handle, m=m, v=v, grad=gradient, **shared)
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
         """Keras would sum the gradients over devices here; `step.py` has done so, to know their norm."""

@@ -59,8 +59,9 @@ def training_step(
 
 def descend(tape: tf.GradientTape, loss: tf.Tensor, model: keras.Model, optimizer: keras.Optimizer) -> tf.Tensor:
     """Update a model down the gradient of its loss, summed over devices; returns the gradient's norm."""
-    context = tf.distribute.get_replica_context()
-    gradients = context.all_reduce("SUM", tape.gradient(loss, model.trainable_variables))
+    gradients, context = tape.gradient(loss, model.trainable_variables), tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync > 1:
+        gradients = context.all_reduce("SUM", gradients)
     norm = tf.linalg.global_norm(gradients)
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         # float16 needs the loss large. A gradient beyond its range, which is so on all devices when it is on one, is
