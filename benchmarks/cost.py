@@ -35,7 +35,7 @@ def layer_flops(model: keras.Model, side: int) -> list[float]:
 
 
 def flops_per_step(recipe: Recipe, tiles: Tiles) -> float:
-    """Floating-point operations of one update of each player, for the whole batch.
+    """Floating-point operations of one update of each network, for the whole batch.
 
     A backward pass costs as much as a forward one for the weights and once more for the inputs. The generator learns
     once; the discriminator twice (from HR and from SR), and it judges SR for the generator, forward and back to its

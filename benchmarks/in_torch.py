@@ -67,7 +67,7 @@ def vgg19_to_block3_conv4() -> nn.Module:
 
 
 class Step:
-    """One update of each player, as `step.Update` does it: call it with LR and HR in [-1, 1], NCHW."""
+    """One update of each network, as `step.Update` does it: call it with LR and HR in [-1, 1], NCHW."""
 
     def __init__(self, lr_side: int):
         self.generator, self.discriminator = Generator(), discriminator(4 * lr_side)

@@ -37,8 +37,9 @@ def copy_example() -> None:
     """Put the notebook of the first variant's training into `reports/`, if there is one."""
     study = load_study(root=ROOT)
     example = study.run(next(iter(study.variants))).folder / "03_train.ipynb"
-    if example.is_file():
-        write_text(ROOT / "reports" / example.name, example.read_text(encoding="utf-8"))
+    copy = ROOT / "reports" / example.name
+    if example.is_file() and not (copy.is_file() and copy.read_bytes() == example.read_bytes()):
+        write_text(copy, example.read_text(encoding="utf-8"))
 
 
 def executed() -> list[Path]:

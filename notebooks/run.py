@@ -65,8 +65,10 @@ def run(title: str, name: str | None, texts: dict[str, str]) -> None:
     """Execute one notebook and write its report. Raises StudyError for whatever the user can mend."""
     path = pick({path.stem: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}, title, "notebooks")
     parameters = typed(path, texts)
+    if title == "03_train" and not (name or "variant" in parameters):
+        raise StudyError("03_train: say which run to train, by `--name NAME -p variant NAME`.")
     target, trained = ROOT / "reports" / (f"{title}-{name}.ipynb" if name else f"{title}.ipynb"), None
-    if title == "03_train" and (name or "variant" in parameters):
+    if title == "03_train":
         trained = load_study(parameters.get("profile"), ROOT).run(name or parameters["variant"])
         target = trained.folder / path.name
         if parameters.setdefault("variant", name) != trained.name:

@@ -121,7 +121,7 @@ def test_of_the_training_notebook_what_train_is_given_counts_and_pictures_do_not
         ("profiles.paper.epoch_scale", 0.5, set()),  # another profile's
         ("degradations.cctv.storing_last", 0.5, {"footage"}),
         ("training.checkpoint_steps", 7, set()),
-        ("training.precision", "float32", TRAININGS),
+        ("training.precision", "float32", TRAININGS | {"report"}),
         ("training.guards.collapse", 0.4, {"report"}),
         ("data.scan.workers", 1, set()),
         ("data.scan.window", 256, {"scan-sample"}),

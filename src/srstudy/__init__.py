@@ -3,12 +3,13 @@
 A room for each notebook, in the order in which a photograph goes through them; a room imports from those before it
 alone:
 
-    degrade, networks, figures   the ground floor, with the modules beside this file
+    degrade, networks            the ground floor, with the modules beside this file
     photos    01_data            files -> what is known of each -> which split
     sets      02_prepare         photographs -> HR tiles and their LR
     train     03_train           tiles -> a generator
     judge     04_evaluate, 07    a generator -> SR images -> scores
-    report    05_report, 06      scores -> tables, and a verdict on each claim of the paper
+    report    05_report          scores -> tables, and a verdict on each claim of the paper
+    figures                      what notebooks show; no other room imports it
 """
 
 

