@@ -8,9 +8,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+import yaml
+
+from srstudy.settings import merge
+from srstudy.study import load_study
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("docs", "data", "benchmarks", "models/released")
+FOLDERS = ("docs", "data", "benchmarks", "findings", "models/released")
 DOCUMENTS = [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.md")))]
 # [text](target) and ![text](target "title"), and <img src="target">
 LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)|<(?:img|a)\b[^>]*?(?:src|href)=\"([^\"]+)\"")
@@ -72,9 +76,31 @@ def test_no_text_that_git_tracks_names_a_package_index_a_place_of_one_machine_or
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
         pytest.skip("no git here")
-    texts = (".md", ".py", ".ipynb", ".yaml", ".yml", ".toml", ".lock", ".csv", ".json", "")
+    texts = (".md", ".py", ".ipynb", ".yaml", ".yml", ".toml", ".lock", ".csv", ".json", ".sh", "")
     for path in (ROOT / tracked for tracked in listed.stdout.split("\0") if tracked and Path(tracked).suffix in texts):
         if path.is_file() and not path.is_relative_to(ROOT / "tests"):  # tests have examples of all three
             for line in path.read_text(encoding="utf-8").splitlines():
                 if len(line) < 10_000:  # longer ones are pictures
                     assert not re.search(f"{INDEX}|{PLACE}|{SECRET}", line), f"{name(path)}: {line[:200]}"
+
+
+def test_the_lines_for_photographs_of_one_s_own_make_a_study(tmp_path):
+    (lines,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "own-photographs.md").read_text("utf-8"), re.DOTALL)
+    params = merge(yaml.safe_load((ROOT / "params.yaml").read_text("utf-8")), yaml.safe_load(lines))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    study = load_study("sample", tmp_path)
+    assert study.profile.sources == ("sample", "holiday")
+    assert study.run("vivid").tile_set == "vivid-5k-32"
+
+
+@pytest.mark.parametrize("block", ["figures", "claims"])
+def test_the_readme_has_the_figures_of_the_reports(block):
+    """`make readme` puts them there."""
+    from srstudy.report.tables import readme_block
+
+    study = load_study(root=ROOT)
+    if study.profile_name != "sample":
+        pytest.skip("README speaks of the sample profile")
+    assert f"<!-- {block} -->\n{readme_block(study, block)}\n<!-- /{block} -->" in (ROOT / "README.md").read_text(
+        "utf-8"
+    )

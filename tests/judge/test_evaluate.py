@@ -11,6 +11,7 @@ import pytest
 
 from srstudy import StudyError
 from srstudy.degrade.bicubic import downscale
+from srstudy.judge import evaluate as evaluate_module
 from srstudy.judge.evaluate import KEYS, evaluate, judge_runs, methods_of, read_scores, reports_folder, sample_images
 from srstudy.judge.evaluate import test_images as images_of  # pytest would take its own name for a test
 from srstudy.judge.metrics import MEASURES
@@ -105,7 +106,7 @@ def test_bicubic_and_every_method_have_a_row_for_each_image(trained, images, tmp
     assert not (tmp_path / "bicubic").exists()
 
 
-def test_a_run_is_judged_again_only_if_something_has_changed(trained, images):
+def test_a_run_is_judged_again_only_if_something_has_changed(trained, images, monkeypatch):
     reports, runs = trained.root / "reports", [trained.run(RUN), trained.run(RELEASED)]
 
     def judged(**options) -> set[str]:
@@ -128,6 +129,8 @@ def test_a_run_is_judged_again_only_if_something_has_changed(trained, images):
     (reports / "scores" / f"{RELEASED}.csv").write_text("photo,run\n")
     assert judged() == {RELEASED}
     images["right"] = images["right"][:, ::-1]
+    assert judged() == {RUN, RELEASED}
+    monkeypatch.setattr(evaluate_module, "code_fingerprint", lambda *names: "of another code")
     assert judged() == {RUN, RELEASED}
 
 
