@@ -3,8 +3,6 @@
 Within one process, what ran before may change the order in which TensorFlow adds up a sum.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -1,7 +1,5 @@
 """Fixtures that several test modules share: the project's folder, real photographs, and a copy of `params.yaml`."""
 
-from __future__ import annotations
-
 import csv
 import os
 import shutil

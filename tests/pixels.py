@@ -1,7 +1,5 @@
 """Pictures whose pixels say where they come from."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -1,7 +1,5 @@
 """What the documents point to exists, and nothing that is handed on names a place of one machine, or a secret."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The environment can be made again: the lock is whole, everything uses it, and what runs now is what it says."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

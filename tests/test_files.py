@@ -1,7 +1,5 @@
 """A reader never meets half a file: not after an error, not after a kill, not on a full disk."""
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess

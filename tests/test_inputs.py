@@ -1,7 +1,5 @@
 """A stage reruns when, and only when, something that can change its result has changed."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

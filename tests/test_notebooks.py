@@ -1,7 +1,5 @@
 """Notebooks are committed stripped; reports are what `notebooks/run.py` made of them as they are."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

@@ -1,7 +1,5 @@
 """`notebooks/run.py` and `pages.py`: equal runs give equal reports, a page needs nothing else, an error is one line."""
 
-from __future__ import annotations
-
 import errno
 import html
 import importlib.util

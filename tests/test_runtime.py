@@ -1,7 +1,5 @@
 """`runtime.start`: equal cells run again give equal numbers, and a call that comes too late is a sentence."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from types import ModuleType

@@ -1,7 +1,5 @@
 """Intervals and effects, against normal theory and grids whose truth is known."""
 
-from __future__ import annotations
-
 import math
 from itertools import product
 

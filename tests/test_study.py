@@ -1,7 +1,5 @@
 """`params.yaml` is read whole and checked: every slip of the pen is found before an hour of training, by its name."""
 
-from __future__ import annotations
-
 import pytest
 import yaml
 

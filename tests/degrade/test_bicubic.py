@@ -1,7 +1,5 @@
 """LR images are MATLAB's: against MATLAB's own, the field's published figures, and the kernel written out by hand."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

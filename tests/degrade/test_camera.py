@@ -1,7 +1,5 @@
 """The `cctv` degradation: a function of image, ranges and seed; its steps are taken as often and go as far as told."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What light and signal go through, against closed forms, SciPy's direct sums, and what files by the codecs show."""
 
-from __future__ import annotations
-
 import io
 import math
 from fractions import Fraction

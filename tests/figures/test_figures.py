@@ -1,7 +1,5 @@
 """Figures say what they show, are stored small and the same in equal runs, and draw what the numbers are."""
 
-from __future__ import annotations
-
 import base64
 import io
 

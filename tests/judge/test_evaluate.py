@@ -1,7 +1,5 @@
 """What is judged, by which methods, and when it is judged again."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Measures without an original, on pictures whose grid, noise and frequency are known; and frames of the clip."""
 
-from __future__ import annotations
-
 import av
 import numpy as np
 import pandas as pd

@@ -1,7 +1,5 @@
 """The measures, against closed forms and formulas written out."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

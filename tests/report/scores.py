@@ -1,7 +1,5 @@
 """Constructed scores of a study, whose truth is known."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A released model's card: every figure is that of a record, and a record that is missing is named."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

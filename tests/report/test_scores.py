@@ -1,7 +1,5 @@
 """Scores of all runs and their tables: whole, on the same photographs, each mean with its interval."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

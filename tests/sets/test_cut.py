@@ -1,7 +1,5 @@
 """Training sets: where photographs are cut, how tiles are turned, and that preparing leaves all or nothing."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import tracemalloc

@@ -1,7 +1,5 @@
 """Selections admit what they say, the same for equal seeds, and say how far from grey they are."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

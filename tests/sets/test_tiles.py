@@ -1,7 +1,5 @@
 """Sets on disk: written as they come, opened without being read; and photographs covered with tiles."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from tests.pixels import coordinates, places

@@ -1,7 +1,5 @@
 """More than one device, and more than one process: the losses of one."""
 
-from __future__ import annotations
-
 import json
 import re
 import signal

@@ -1,7 +1,5 @@
 """Training: what a step does, what a recipe's settings change in it, and what survives damage on the disk."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 from pathlib import Path
 

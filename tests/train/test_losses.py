@@ -1,7 +1,5 @@
 """The losses against closed forms and an independent implementation."""
 
-from __future__ import annotations
-
 import keras
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """What survives a crash, a signal and a full budget: runs in processes of their own."""
 
-from __future__ import annotations
-
 import json
 import random
 import re
