@@ -1,11 +1,12 @@
 """Web pages of all executed notebooks, in `build/pages/`: `python notebooks/pages.py`. Each needs nothing else.
 
-A page that is newer than its notebook stays. The first variant's training is copied among the reports on the way: those
+A page of an equal notebook stays. The first variant's training is copied among the reports on the way: those
 of the others stay with their models, out of git.
 """
 
 from __future__ import annotations
 
+import hashlib
 import html
 import sys
 from pathlib import Path
@@ -20,15 +21,15 @@ STYLE = Path(__file__).with_name("page.css")
 
 
 def main() -> None:
-    """Make the pages that are older than their notebooks, or not there."""
+    """Make the pages that are missing or of another notebook; the mark at the end of a page tells of which it is."""
     copy_example()
     made, pages = 0, ROOT / "build" / "pages"
     for path in executed():
         name = path.stem if path.parent.name == "reports" else f"{path.stem} {path.parent.name}"
         target = pages / f"{name.replace(' ', '-')}.html"
-        newest = max(path.stat().st_mtime, STYLE.stat().st_mtime)
-        if not target.is_file() or target.stat().st_mtime < newest:
-            write_text(target, page(path, name))
+        mark = f"<!-- {hashlib.sha256(path.read_bytes() + STYLE.read_bytes()).hexdigest()} -->\n"
+        if not target.is_file() or not target.read_text(encoding="utf-8").endswith(mark):
+            write_text(target, page(path, name) + mark)
             made += 1
     print(f"{made} new pages in {pages}")
 

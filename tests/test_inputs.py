@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from srstudy import StudyError, inputs
 from srstudy.study import load_study
@@ -107,8 +108,21 @@ def test_a_fingerprint_is_that_of_the_code_that_runs(project):
 def test_of_the_training_notebook_what_train_is_given_counts_and_pictures_do_not(project):
     project.add_to_cells("03_train", "code", "curves(", "\nprint('drawn')")
     assert project.changed() == set()
-    project.add_to_cells("03_train", "code", " train(", "\nprint('trained')")
+    project.edit("notebooks/03_train.ipynb", r"training_tiles\(study, run\)", "training_tiles(study, run)[:2]")
     assert project.changed() == TRAININGS
+
+
+def test_scripts_beside_the_notebooks_touch_what_they_make(project):
+    project.edit("notebooks/page.css", r"\Z", "\nh1 { color: red; }")
+    assert project.changed() == {"report"}
+    project.edit("notebooks/run.py", r"^(?=def clean\b)", "@edited\n")
+    assert project.changed() == {"data", "prepare", *JUDGING}
+
+
+def test_another_function_of_the_same_name_is_another(project):
+    other = "from numpy import fft\nfrom scipy import ndimage"
+    project.edit("src/srstudy/degrade/signal.py", "^from scipy import fft, ndimage", other)
+    assert "footage" in project.changed()
 
 
 @pytest.mark.parametrize(
@@ -138,6 +152,12 @@ def test_a_camera_touches_the_trainings_that_use_it(project):
     project.before = project.inputs()
     project.study.set("degradations.cctv.storing_last", 0.5)
     assert project.changed() == {"train-recommended", "footage"}
+
+
+def test_a_camera_that_nothing_uses_touches_nothing(project):
+    params = yaml.safe_load((project.root / "params.yaml").read_text(encoding="utf-8"))
+    project.study.set("degradations.second", params["degradations"]["cctv"])
+    assert project.changed() == set()
 
 
 @pytest.mark.parametrize(

