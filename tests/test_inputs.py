@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from srstudy import StudyError, inputs
 from srstudy.study import load_study
@@ -155,8 +154,7 @@ def test_a_camera_touches_the_trainings_that_use_it(project):
 
 
 def test_a_camera_that_nothing_uses_touches_nothing(project):
-    params = yaml.safe_load((project.root / "params.yaml").read_text(encoding="utf-8"))
-    project.study.set("degradations.second", params["degradations"]["cctv"])
+    project.study.set("degradations.second", project.study.params["degradations"]["cctv"])
     assert project.changed() == set()
 
 

@@ -64,9 +64,9 @@ def stage_inputs(study: Study, stage: str) -> dict[str, Any]:
     elif kind in STAGES:
         title, *keys = STAGES[kind].split()
         cells, settings = _cells(study.root, title), {key: reduce(_value, key.split("."), study) for key in keys}
-        cells += [part for part in _file(study.root / "notebooks" / "run.py") if "clean" in part[1]]
+        cells = [*cells, *(part for part in _file(study.root / "notebooks" / "run.py") if "clean" in part[1])]
     if kind == "report":  # it also makes pages, and names the commands that train what is missing
-        cells += _file(study.root / "notebooks" / "pages.py")
+        cells = [*cells, *_file(study.root / "notebooks" / "pages.py")]
         settings["page.css"] = _hash([(study.root / "notebooks" / "page.css").read_text(encoding="utf-8")])
         settings["named"] = [(run.label, run.how_to_train) for run in study.runs.values()]
     code, packages = _reached(names.union(*(uses for _, _, uses in cells)), without)
