@@ -14,7 +14,7 @@ from PIL import Image
 from traitlets.config import Config
 
 from srstudy.figures import charts, pictures
-from srstudy.figures.base import HIGHLIGHT, save_figure, source, spread
+from srstudy.figures.base import HIGHLIGHT, save_figure, show, source, spread
 from srstudy.networks.architectures import discriminator, residual_generator, srgan_generator
 
 RANDOM = np.random.default_rng(0)
@@ -63,6 +63,23 @@ each_figure = pytest.mark.parametrize("draw", DRAWN, ids=lambda draw: draw.__nam
 def test_a_figure_goes_by_its_title_and_says_what_it_shows(draw):
     arguments, alt = DRAWN[draw]
     assert repr(draw(*arguments, "all runs;\ndashed: bicubic")).startswith(f"Figure: all runs; dashed: bicubic. {alt}")
+
+
+def test_a_dollar_in_a_name_is_no_formula(tmp_path):
+    price = r"$\frac$ for $5"  # Matplotlib would refuse this formula
+    boxes = charts.fact_boxes(FACTS.replace("a", price), ["focus"], price)
+    figures = [
+        pictures.photo_grid({price: TILES[0]}, price),
+        pictures.comparison(TILES[0], LR[0], {price: TILES[1]}, {price: price}, price),
+        charts.selection_panels({price: POINTS}, {price: price}, price),
+        boxes,
+    ]
+    for figure in figures:
+        save_figure(figure, tmp_path / "figure.png")
+        assert figure.get_suptitle() == price
+    ticks = boxes.axes[0].get_xticklabels()  # powers of ten are formulas
+    assert any("10^" in tick.get_text() and tick.get_parse_math() for tick in ticks)
+    assert "tex2jax_ignore" in show(pd.DataFrame({"photo": ["$a$"]})).data
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "svg"])

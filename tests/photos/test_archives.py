@@ -48,7 +48,7 @@ def test_every_file_is_read_as_it_is_by_several_threads_and_nothing_is_unpacked(
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(archive.read, list(files) * 8)) == list(files.values()) * 8
     assert sorted(folder.parent.rglob("*")) == before
-    with pytest.raises(StudyError, match=r"(?i)set\S*: 'im1\.jpg' is not in it; check the name"):
+    with pytest.raises(StudyError, match=r"(?i)set\S*: 'im1\.jpg' is not in it, or links to what is gone; check it"):
         archive.read("im1.jpg")
     monkeypatch.setattr(archives, "LARGEST", 1000)
     with pytest.raises(StudyError, match=r"'wine\.jpg' is too large for a photograph"):
@@ -57,9 +57,19 @@ def test_every_file_is_read_as_it_is_by_several_threads_and_nothing_is_unpacked(
 
 @pytest.mark.skipif(os.name != "posix", reason="links and permissions are others")
 def test_links_in_a_folder_are_followed_and_what_cannot_be_listed_is_not_taken_for_empty(folder, files):
-    (folder / "im1.jpg").symlink_to(folder / "wine.jpg")
-    assert open_archive(folder).read("im1.jpg") == files["wine.jpg"]
-    assert "im1.jpg" in set(open_archive(folder).names())
+    (folder / "people" / ".bin").mkdir()
+    (folder / "people" / ".bin" / "old.jpg").write_bytes(files["wine.jpg"])
+    targets = {"im1.jpg": "wine.jpg", "friends": "people", "people/all": "..", "gone.jpg": "nowhere.jpg", "me": "me"}
+    for name, target in targets.items():
+        (folder / name).symlink_to(target)
+    names = {*files, "im1.jpg", "friends/astronaut.jpg", "gone.jpg", "me"}  # and not around in circles
+    assert sorted(open_archive(folder).names()) == sorted(names)
+    for name, target in (("im1.jpg", "wine.jpg"), ("friends/astronaut.jpg", "people/astronaut.jpg")):
+        assert open_archive(folder).read(name) == files[target]
+    for name in ("gone.jpg", "me"):
+        with pytest.raises(StudyError, match=f"'{name}'(: .*symbolic links| .*links to what is gone)"):
+            open_archive(folder).read(name)
+    (folder / "friends").unlink()
     (folder / "people").chmod(0)
     if not os.access(folder / "people", os.R_OK):  # root may read everything
         with pytest.raises(StudyError, match=r"people: damaged or not readable .*Permission denied"):

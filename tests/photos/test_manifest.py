@@ -5,6 +5,7 @@ import itertools
 import shutil
 from pathlib import Path
 
+import av
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -16,14 +17,14 @@ from srstudy.photos import manifest as manifests
 from srstudy.photos.duplicates import duplicate_groups
 from srstudy.photos.facts import facts_of
 from srstudy.photos.images import read_photo
-from srstudy.photos.manifest import by_source, make_manifest, open_manifest, split_of, usable
+from srstudy.photos.manifest import OWN_TEST, by_source, judged_rows, make_manifest, open_manifest, split_of, usable
 from srstudy.photos.scan import SCHEMA, photo_id, scan_source
 from srstudy.photos.sources import SPLITS, locate
 from srstudy.study import load_study
 
 HELD_OUT = 4
 DARKER = [8 * level // 10 for level in range(256)] * 3
-COPY = "duplicate of one whose split is given"
+APART = "near-duplicate in another split"
 
 
 class Album:
@@ -56,8 +57,8 @@ class Album:
         self.rows[known["id"]] = {**known, **facts_of(path.read_bytes(), name, 512)}
         return known["id"]
 
-    def manifest(self) -> pd.DataFrame:
-        """Write the scans, join them; by id."""
+    def manifest(self, extended: tuple[str, ...] = ()) -> pd.DataFrame:
+        """Write the scans, join them; by id. `extended`: the sources of a profile that this one extends."""
         (self.study.root / "data" / "scans").mkdir(parents=True, exist_ok=True)
         sources = self.study.params["data"]["sources"] = {}
         for name, rows in pd.DataFrame(self.rows.values()).groupby("source"):
@@ -66,8 +67,9 @@ class Album:
         if "listed" in sources:
             sources["listed"]["table"] = "listed.csv"
             (self.study.root / "listed.csv").write_text(self.table, encoding="utf-8")
-        self.study.set("profiles.sample.sources", list(sources))
-        return make_manifest(self.study.load()).set_index("id", drop=False)
+        self.study.set("profiles.sample.sources", list(extended or sources))
+        self.study.set("profiles.mine", {"extends": "sample", "sources": list(sources)})
+        return make_manifest(self.study.load("mine" if extended else "sample")).set_index("id", drop=False)
 
 
 @pytest.fixture(scope="module")
@@ -99,33 +101,52 @@ def test_what_cannot_serve_is_left_out_with_the_reason(album, good, photos):
     assert "thumbnail" not in manifest
 
 
-@pytest.mark.parametrize(("kept", "given_up"), [("test", "train"), ("test", "validation"), ("validation", "train")])
-def test_of_duplicates_in_two_splits_training_gives_way(album, good, photos, kept, given_up):
-    ids = album.add(photos[4], kept), album.add(photos[4].point(DARKER).resize((400, 400)), given_up)
-    manifest = album.manifest()
-    assert manifest.group[ids[0]] == manifest.group[ids[1]]
-    assert list(manifest.excluded[list(ids)]) == ["", f"duplicate in {kept}: {ids[0]}"]
+def test_names_that_differ_in_one_digit_draw_all_splits():
+    assert {split_of(f"own--{number}.png", 4, 2023) for number in range(10)} == set(SPLITS)
 
 
-def test_of_duplicates_in_one_split_the_largest_then_the_sharpest_then_the_first_is_kept(album, good, photos):
-    soft, sharp = album.add(photos[4].reduce(2).resize((300, 300)), "train"), album.add(photos[4], "train")
-    large, small = album.add(photos[5].resize((420, 420)), "train"), album.add(photos[5], "train")
-    equal = sorted(album.add(photos[6], "train", source) for source in ("phone", "camera"))
-    reasons = album.manifest().excluded[[sharp, soft, large, small, *equal]]
-    assert list(reasons) == ["", f"duplicate: {sharp}", "", f"duplicate: {large}", "", f"duplicate: {equal[0]}"]
+@pytest.mark.parametrize("first", SPLITS)
+def test_a_group_of_near_duplicates_stays_in_the_split_that_its_first_id_draws(album, good, photos, first):
+    ids = [album.add(photos[4], first)]
+    for side, split in zip((280, 300, 320), SPLITS):  # whatever each would draw alone
+        ids.append(album.add(photos[4].point(DARKER).resize((side, side)), split, "phone"))
+    manifest = album.manifest().loc[ids]
+    assert manifest.group.nunique() == 1
+    assert set(zip(manifest.split, manifest.excluded)) == {(first, "")}
+
+
+def test_of_equal_files_and_of_more_near_duplicates_than_are_used_the_first_by_id_are_kept(album, good, photos):
+    album.study.set("data.duplicates.per_group", 2)
+    equal = sorted(album.add(photos[4], "train", source) for source in ("phone", "camera"))
+    more = sorted(album.save(photos[4].resize((side, side)), "phone", f"x{side}.jpg") for side in (280, 400))
+    reasons = album.manifest().excluded[[*equal, *more]]
+    assert list(reasons) == ["", f"equal file: {equal[0]}", "", f"one near-duplicate too many: {equal[0]}"]
+
+
+def test_frames_of_a_fixed_camera_all_stay_and_like_ones_in_one_split(album, good, root):
+    frames = []
+    with av.open(str(root / "data" / "sample" / "cctv.avi")) as clip:
+        frames += [frame.to_image() for frame in itertools.islice(clip.decode(video=0), 0, None, 10)]
+    ids = [album.save(frame, "camera", f"frame{number:02}.jpg") for number, frame in enumerate(frames)]
+    found = album.manifest().loc[ids]
+    assert len(found) == 15
+    assert set(found.excluded) == {""}
+    assert found.group.nunique() < 10
+    assert (found.groupby("group").split.nunique() == 1).all()
 
 
 @pytest.mark.parametrize("here", SPLITS)
 @pytest.mark.parametrize("there", SPLITS)
-def test_a_split_that_a_table_gives_outlasts_a_duplicate_wherever_that_falls(album, good, photos, here, there):
+def test_a_split_that_a_table_gives_holds_for_what_is_like_it_wherever_that_would_fall(
+    album, good, photos, here, there
+):
     kept = album.list(photos[4], "kept", here)
-    larger = album.add(photos[4].point(DARKER).resize((400, 400)), there)
-    manifest = album.manifest()
-    assert list(manifest.excluded[[kept, larger]]) == ["", f"{COPY}: {kept}"]
-    assert manifest.split[kept] == here
+    larger = album.add(photos[4].point(DARKER).resize((400, 400)), there, "alike")  # whose ids come first
+    rows = album.manifest().loc[[kept, larger]]
+    assert set(zip(rows.split, rows.excluded)) == {(here, "")}
 
 
-def test_a_photograph_that_links_two_of_given_splits_takes_neither_out(album, good, photos, monkeypatch):
+def test_a_photograph_like_two_of_given_splits_is_left_out_and_takes_neither_along(album, good, photos, monkeypatch):
     listed = [album.list(photos[4], "one", "train"), album.list(photos[5], "two", "test")]
     link = album.add(Image.blend(photos[4], photos[5], 0.5), "test")
 
@@ -137,17 +158,17 @@ def test_a_photograph_that_links_two_of_given_splits_takes_neither_out(album, go
     monkeypatch.setattr(manifests, "duplicate_groups", linking)
     manifest = album.manifest()
     assert list(manifest.excluded[listed]) == ["", ""]
-    assert manifest.excluded[link].startswith(f"{COPY}: listed--")
+    assert manifest.excluded[link] == f"{APART}: {listed[1]}"
 
 
-def test_copies_of_what_a_table_lists_are_left_out_even_if_that_is_itself(album, good, photos):
+def test_what_a_table_lists_decides_for_its_likes_even_if_it_is_left_out_itself(album, good, photos):
     small = album.list(photos[4].resize((200, 200)), "small", "train")  # a warm start may have seen it
     pair = album.list(photos[5], "a", "train"), album.list(photos[5].point(DARKER), "b", "test")
-    copies = album.add(photos[4], "test"), album.add(photos[5].resize((400, 400)), "train")
+    alike = album.add(photos[4], "test"), album.add(photos[5].resize((400, 400)), "train")
     manifest = album.manifest()
     assert manifest.excluded[small].startswith("smaller than")
-    assert list(manifest.excluded[list(pair)]) == [f"duplicate in test: {pair[1]}", ""]
-    assert list(manifest.excluded[list(copies)]) == [f"{COPY}: {small}", f"{COPY}: {pair[1]}"]
+    assert list(manifest.excluded[[*pair, *alike]]) == [f"{APART}: {pair[1]}", "", "", f"{APART}: {pair[1]}"]
+    assert manifest.split[alike[0]] == "train"
 
 
 def alike(manifest: pd.DataFrame, root: Path, most: float) -> list[tuple[int, int]]:
@@ -159,15 +180,44 @@ def alike(manifest: pd.DataFrame, root: Path, most: float) -> list[tuple[int, in
     return [(i, j) for i, j in pairs if rows.split.iloc[i] != rows.split.iloc[j] and likeness[i, j] > most]
 
 
-def test_no_photograph_has_a_near_duplicate_in_another_split(album, photos):
+def like_photographs_in_all_splits(album: Album, photos: list[Image.Image], source: str) -> None:
+    """Four versions of each, whose names alone would draw different splits."""
     for number, photo in enumerate(photos):
         copies = [photo, photo.point(DARKER), photo.resize((280, 280)), photo.crop((3, 3, 297, 297))]
         for place, copy in enumerate(copies):
-            album.add(copy, SPLITS[(number + place) % 3] if number < 8 else "train")
+            album.add(copy, SPLITS[(number + place) % 3], source)
+
+
+def test_no_photograph_has_a_near_duplicate_in_another_split(album, photos):
+    like_photographs_in_all_splits(album, photos, "camera")
     manifest = album.manifest()
-    assert len(alike(manifest.assign(excluded=""), album.study.root, 0.95)) >= 8  # they were there
+    alone = [split_of(id, HELD_OUT, 2023) for id in manifest.id]
+    assert len(alike(manifest.assign(split=alone), album.study.root, 0.95)) >= 8  # they would be there
     assert alike(manifest, album.study.root, 0.95) == []
-    assert {split: len(usable(manifest, split)) for split in SPLITS} == {"train": 4, "validation": 0, "test": 8}
+    assert manifest.groupby("group").size().to_list() == [4] * len(photos)
+    assert set(manifest.excluded) == {""}
+    assert set(manifest.split) >= {"train", "test"}
+
+
+def test_a_profile_that_extends_another_one_leaves_its_photographs_as_they_are(album, good, photos):
+    """Whatever is added: likes of them and of each other, whose ids draw all splits, and an equal file."""
+    given = [album.list(photo, f"given{n}", split) for n, (photo, split) in enumerate(zip(photos[3:6], SPLITS))]
+    before = album.manifest()
+    like_photographs_in_all_splits(album, photos, "aaa")  # whose ids come first
+    equal = album.save(photos[2], "aaa", "equal.jpg")
+    manifest = album.manifest(extended=("camera", "listed"))
+    pd.testing.assert_frame_equal(manifest.loc[before.index].drop(columns="group"), before.drop(columns="group"))
+    assert list(usable(manifest, "test").id) == list(usable(before, "test").id) == sorted([good["test"], given[2]])
+    assert alike(manifest, album.study.root, 0.95) == []
+    own = manifest[manifest.data_source == "aaa"]
+    assert own.excluded[equal] == f"equal file: {good['test']}"
+    assert {*own.split[own.excluded == ""]} == {"train", "validation"}
+    held_out = own[own.excluded == OWN_TEST]
+    assert len(held_out) >= 6  # likes of two test photographs that are no equal files
+    assert list(judged_rows(manifest, "aaa").id) == list(held_out.id)
+    assert list(judged_rows(manifest).id) == list(usable(before, "test").id)
+    with pytest.raises(StudyError, match=r"data\.sources\.phone: has no test photographs"):
+        judged_rows(manifest, "phone")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """A scan is equal bytes however it was run, takes up what an earlier one left, and takes nothing stale."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from PIL import Image
 from srstudy import StudyError
 from srstudy.photos import scan
 from srstudy.photos.facts import facts_of
-from srstudy.photos.scan import CHUNK, main, scan_source
+from srstudy.photos.scan import CHUNK, main, photo_id, scan_source
 from srstudy.settings import Scan
 
 SETTINGS = Scan(window=64, workers=2)
@@ -139,6 +140,29 @@ def test_a_zip_is_scanned_in_place_and_a_damaged_file_in_it_harms_no_other(tmp_p
     assert list(table.id) == ["a", "b"]  # those of the sample are short
     assert table.excluded[0] == ""
     assert table.excluded[1].startswith("not readable: ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
+@pytest.mark.parametrize("kind", ["folder", "tar", "zip"])
+def test_names_that_are_not_utf8_and_hidden_files_stop_no_source(tmp_path, photo, kind):
+    folder = tmp_path / "pile"
+    (folder / "__MACOSX").mkdir(parents=True)
+    for name in ("a.jpg", b"caf\xe9.jpg", "._a.jpg", "__MACOSX/._a.jpg", "é $1.jpg"):
+        Image.fromarray(photo[:64, :64]).save(folder / os.fsdecode(name), format="JPEG")
+    if kind == "zip":  # which can't hold such a name
+        (folder / os.fsdecode(b"caf\xe9.jpg")).unlink()
+    path = folder if kind == "folder" else Path(shutil.make_archive(str(folder), kind, folder))
+    scan_source("pile", path, "*.jpg", SETTINGS, tmp_path / "out.parquet", tmp_path)
+    excluded = pd.read_parquet(tmp_path / "out.parquet").set_index("member").excluded
+    unnamed = {} if kind == "zip" else {r"caf\udce9.jpg": "not readable: its name is not UTF-8; rename the file"}
+    assert dict(excluded) == {"a.jpg": "", "é $1.jpg": "", **unnamed}
+
+
+def test_an_id_can_be_the_name_of_a_png_however_deep_its_file_lies():
+    deep = ["2019/" * count + "é.jpg" for count in range(1, 100)]
+    ids = {photo_id("pile", name) for name in deep}
+    assert len(ids) == len(deep) and max(len(f"{id}.png".encode()) for id in ids) <= 255
+    assert photo_id("pile", deep[1]) == "pile--2019--2019--é.jpg"
 
 
 def die(*_) -> None:

@@ -45,7 +45,8 @@ def panels(count: int, columns: int, width: float, height: float, **options: obj
     columns = min(columns, count) or 1
     rows = -(-count // columns) or 1
     options |= {"figsize": (width * columns, height * rows + 0.4), "layout": "constrained", "squeeze": False}
-    figure, axes = plt.subplots(rows, columns, FigureClass=StudyFigure, **options)
+    with plt.rc_context({"text.parse_math": False}):  # a name with two "$" is no formula
+        figure, axes = plt.subplots(rows, columns, FigureClass=StudyFigure, **options)
     for axis in axes.flat[count:]:
         axis.axis("off")
     return figure, list(axes.flat[:count])
@@ -53,8 +54,8 @@ def panels(count: int, columns: int, width: float, height: float, **options: obj
 
 def titled(figure: StudyFigure, title: str, alt: str, photographs: bool = False) -> StudyFigure:
     """The figure under its title, and out of pyplot's hands; `alt` says in words what it shows."""
-    per_line = max(30, int(13 * figure.get_figwidth()))  # characters that fit over the figure
-    figure.suptitle("\n".join(textwrap.fill(line, per_line) for line in title.splitlines()), fontsize=10)
+    width = max(30, int(13 * figure.get_figwidth()))  # characters that fit over the figure
+    figure.suptitle("\n".join(textwrap.fill(line, width) for line in title.splitlines()), fontsize=10, parse_math=False)
     figure.alt, figure.photographs = alt, photographs
     plt.close(figure)  # the notebook shows what it is given; pyplot must not show it again
     return figure
@@ -101,6 +102,6 @@ def show(table: pd.DataFrame, caption: str = "") -> HTML:
     """The whole table under its caption, no cell cut short; the index only where it has a name."""
     if not len(table):
         return HTML("<p>(nothing)</p>")
-    with pd.option_context("display.max_colwidth", None):
+    with pd.option_context("display.max_colwidth", None, "display.html.use_mathjax", False):
         html = table.to_html(index=table.index.name is not None, border=0, justify="left", max_rows=None)
     return HTML(f"<p><b>{caption}</b></p>\n{html}" if caption else html)

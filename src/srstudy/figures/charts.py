@@ -163,7 +163,7 @@ def _charts(columns: Sequence[str], across: int, size: tuple[float, float], name
         axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.tick_params(labelsize=8)
     if names:
-        axes[0].set_yticks(range(len(names)), names)
+        axes[0].set_yticks(range(len(names)), names, parse_math=False)
         axes[0].set_ylim(len(names) - 0.5, -0.5)
     return figure, axes
 

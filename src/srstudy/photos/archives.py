@@ -16,7 +16,7 @@ from srstudy import StudyError
 from srstudy.files import replacing
 
 COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-LARGEST = 256 << 20  # bytes of a file that may be a photograph; none of ImageNet's reaches 20 MB
+LARGEST = 1 << 30  # bytes of a file that may be a photograph: a TIFF of 150 megapixels and 16 bits
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,26 @@ def unpack(path: Path, folder: Path, member: str | None = None) -> None:
         file.extract(member, temporary) if member else file.extractall(temporary)
 
 
-def _walk(folder: Path, above: str = "") -> Iterator[str]:
-    """Names of the files below a folder; links to files count, because data tools fill folders with links."""
+def is_hidden(name: str) -> bool:
+    """Whether it is one of a bin, of thumbnails, or of what macOS notes of each file (`._IMG_1.jpg`)."""
+    return any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
+
+
+def printable(name: str) -> str:
+    """A file's name as text that can be stored, which differs from it where its bytes are not UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _walk(folder: Path, above: str = "", around: tuple[str, ...] = ()) -> Iterator[str]:
+    """Names of the files below a folder. Links count, because data tools fill folders with links: one to a folder is
+    followed unless that is `around` it, and one to nothing is a file that can't be read.
+    """
+    real = os.path.realpath(folder)
     with _naming(str(folder)):
-        for entry in os.scandir(folder):
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(folder / entry.name, f"{above}{entry.name}/")
-            elif entry.is_file():
+        for entry in os.scandir(folder) if real not in around else ():
+            if os.path.isdir(entry) and not is_hidden(entry.name):
+                yield from _walk(folder / entry.name, f"{above}{entry.name}/", (*around, real))
+            elif os.path.isfile(entry) or os.path.islink(entry):
                 yield above + entry.name
 
 
@@ -101,6 +114,6 @@ def _naming(what: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, FileNotFoundError):
-        raise StudyError(f"{what} is not in it; check the name.") from None
+        raise StudyError(f"{what} is not in it, or links to what is gone; check it.") from None
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
         raise StudyError(f"{what}: damaged or not readable ({error}); get it again.") from error

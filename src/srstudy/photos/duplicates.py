@@ -1,4 +1,4 @@
-"""Photographs that show the same: found over all pairs, in bounded memory, and grouped."""
+"""Photographs that show nearly the same: found over all pairs, in bounded memory, and grouped."""
 
 from collections.abc import Iterator
 
@@ -14,13 +14,14 @@ ROWS, COLUMNS = 64, 1024  # hashes compared at a time
 
 
 def duplicate_groups(scan: pd.DataFrame, settings: Duplicates) -> np.ndarray:
-    """The group of every row of `scan` (columns sha256, phash, thumbnail): a number int64 [N], equal for duplicates.
+    """The group of every row of `scan` (columns sha256, phash, thumbnail): int64 [N], equal for near-duplicates.
 
     Rows belong together when their files are equal, or when both their perceptual hashes differ in at most
     `settings.distance` bits and their thumbnails, which tell apart what the hash can't, correlate by
-    `settings.correlation` or more; and so does whatever is linked through others. Flat pictures, and rows without a
-    hash, are like none but equal files. Turned and mirrored pictures, and those cut by more than about a twentieth on
-    each side, are not found.
+    `settings.correlation` or more. Links chain: a and c belong together where both are like b, though they need not be
+    like each other, as the first and the last frame of a slow pan. Flat pictures, and rows without a hash, are like
+    none but equal files. Turned and mirrored pictures, and those cut by more than about a twentieth on each side, are
+    not found.
     """
     labels = pd.factorize(scan.sha256)[0].astype(np.int64)
     labels[scan.sha256 == ""] = labels.max(initial=0) + 1 + np.arange((scan.sha256 == "").sum())

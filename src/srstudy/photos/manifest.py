@@ -1,6 +1,6 @@
 """The table of all photographs of a profile: the scans joined, split, and of each the reason why it is left out."""
 
-import zlib
+import hashlib
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -12,15 +12,18 @@ from srstudy.photos.duplicates import duplicate_groups
 from srstudy.photos.sources import FIELDS, SPLITS, photo_table
 from srstudy.study import Study
 
+OWN_TEST = "own test photograph: 04_evaluate judges on it where its source is the test_set"
+
 
 def make_manifest(study: Study) -> pd.DataFrame:
     """The scans of the profile's sources, `data/scans/SOURCE.parquet`, as one table: a row a photograph, by id.
 
-    Columns: those of `scan.SCHEMA` but the thumbnail, `group` (equal for duplicates), split, content, title, author and
-    licence. `source`, which sets take in turn, is a name under `data.sources`, or where a table has one, the package or
-    the author that a photograph comes from. `excluded` also names photographs smaller than the largest HR tile, and of
-    each group of duplicates all but one; so none has a near-duplicate in another split. One whose split a table gives
-    keeps it, whatever other sources hold: their copies of it are left out.
+    Columns: those of `scan.SCHEMA` but the thumbnail, `data_source` (a name under `data.sources`), `group` (equal for
+    near-duplicates), split, content, title, author and licence. `source`, which sets take in turn, is the data source,
+    or where a table has one, the package or the author that a photograph comes from. `excluded` also names photographs
+    smaller than the largest HR tile, and those that `_settle` leaves out: of what is left, no photograph has a
+    near-duplicate in another split. Under a profile that extends another one, the other's photographs keep split and
+    reason, and are the only test photographs: those that further sources would add are left out as OWN_TEST.
     Raises StudyError when a scan is missing, two photographs share an id, or nothing is left to train or test on.
     """
     manifest = pd.concat([_described(study, name) for name in study.profile.sources], ignore_index=True)
@@ -32,33 +35,38 @@ def make_manifest(study: Study) -> pd.DataFrame:
     small = (manifest.excluded == "") & (manifest[["width", "height"]].min(axis=1) < hr_size)
     sizes = manifest.width.astype(str) + "x" + manifest.height.astype(str)
     manifest.loc[small, "excluded"] = f"smaller than the HR tile of {hr_size}x{hr_size}: " + sizes[small]
-    manifest["group"] = duplicate_groups(manifest, study.data.duplicates)
-    given = manifest[manifest.given]
-    # Grouped without the others, because one of those can link two photographs that are no duplicates.
-    _leave_out_duplicates(manifest, given.assign(group=duplicate_groups(given, study.data.duplicates)))
-    # A photograph whose split is given, itself left out or not, may have been trained on before, as those of the sample
-    # were for the warm starts: copies of it are left out. The reason names one that is kept, if any is.
-    ids = manifest[manifest.given].sort_values("excluded", kind="stable").groupby("group").id.first()
-    copies = manifest[(manifest.excluded == "") & ~manifest.given & manifest.group.isin(ids.index)]
-    manifest.loc[copies.index, "excluded"] = [f"duplicate of one whose split is given: {ids[g]}" for g in copies.group]
-    _leave_out_duplicates(manifest, manifest[~manifest.given])
+    manifest["group"] = 0
+    for stage in sorted(set(manifest.stage)):
+        _settle(study, manifest, stage)
+    manifest.loc[(manifest.stage > 1) & (manifest.split == "test") & (manifest.excluded == ""), "excluded"] = OWN_TEST
     for split in ("train", "test"):
         if not len(usable(manifest, split)):
             reasons = "; ".join(sorted(set(manifest.excluded[manifest.split == split]))[:5]) or "none listed"
             way_out = "add photographs, or choose a smaller `lr_size` or another `data.held_out`"
             raise StudyError(f"no usable photograph in the {split} split ({reasons}); {way_out}.")
-    return manifest.drop(columns=["thumbnail", "given"])
+    return manifest.drop(columns=["thumbnail", "stage"])
 
 
 def split_of(id: str, held_out: int, seed: int) -> str:
-    """1 photograph in `held_out` is for testing, 1 for validation, by its id alone: further files move none of them."""
-    bucket = zlib.crc32(f"{seed} {id}".encode()) % held_out
+    """1 id in `held_out` draws the test split, 1 validation, by itself and the seed alone."""
+    bucket = int(hashlib.sha256(f"{seed} {id}".encode()).hexdigest(), 16) % held_out
     return {0: "test", 1: "validation"}.get(bucket, "train")
 
 
 def usable(manifest: pd.DataFrame, split: str) -> pd.DataFrame:
     """Rows of one split that are not excluded."""
     return manifest[(manifest.split == split) & (manifest.excluded == "")]
+
+
+def judged_rows(manifest: pd.DataFrame, source: str | None = None) -> pd.DataFrame:
+    """The study's test photographs, or those of a data source alone. Raises StudyError if it has none."""
+    if source is None:
+        return usable(manifest, "test")
+    rows = usable(manifest[manifest.data_source == source].replace({"excluded": {OWN_TEST: ""}}), "test")
+    if not len(rows):
+        way_out = "let the profile use it, lower data.held_out, or name a folder"
+        raise StudyError(f"data.sources.{source}: has no test photographs here; {way_out}.")
+    return rows
 
 
 def open_manifest(path: str | Path) -> pd.DataFrame:
@@ -82,33 +90,50 @@ def by_source(manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def _described(study: Study, name: str) -> pd.DataFrame:
-    """A source's scan with split, content, title, author and licence: from its table (`given`: whether the table lists
-    it), or the source's terms for all.
+    """A source's scan with split ("" where none is given), content, title, author and licence, from its table, or the
+    source's terms for all; and with the stage at which a photograph's split is settled: 0 where the table gives one,
+    else 1, and 2 later each in a source that the profile has beyond those of the one that it extends.
     """
     path, source = study.root / "data" / "scans" / f"{name}.parquet", study.data.sources[name]
     scan = pd.read_parquet(path) if path.is_file() else ()
     if not len(scan):  # as under a profile without this source
         raise StudyError(f"{path}: not scanned yet; set `profile: {study.profile_name}` and run `dvc repro`.")
     stems = [PurePosixPath(member).stem for member in scan.member]
+    last = 3 if study.kept_sources and name not in study.kept_sources else 1
+    scan = scan.assign(data_source=name)
     if source.table is None:
-        splits = [split_of(id, study.data.held_out, study.seed) for id in scan.id]
-        return scan.assign(split=splits, content="", title=stems, author="", licence=source.licence, given=False)
+        return scan.assign(split="", content="", title=stems, author="", licence=source.licence, stage=last)
     table = photo_table(study.root, Path(source.table)).drop_duplicates("id", keep="last").set_index("id")
     missing, listed = table.index.difference(stems), pd.Series(stems).isin(table.index)
     if len(missing):
         raise StudyError(f"{source.table}: lists '{missing[0]}', which source {name} lacks; restore it or its row.")
-    scan = scan.assign(**table[FIELDS].reindex(stems, fill_value="").reset_index(drop=True), given=listed)
+    facts = table[FIELDS].reindex(stems, fill_value="").reset_index(drop=True)
+    scan = scan.assign(**facts, stage=last - listed.astype(int))
     scan.loc[~listed, ["source", "excluded"]] = name, f"not listed: {source.table}"
     return scan
 
 
-def _leave_out_duplicates(manifest: pd.DataFrame, rows: pd.DataFrame) -> None:
-    """Give a reason in `manifest` to each of `rows` that is a duplicate (equal `group`), but the one of the test split
-    before validation before train, the largest, the sharpest, the first by id.
+def _settle(study: Study, manifest: pd.DataFrame, stage: int) -> None:
+    """Give the photographs of a stage in `manifest` their groups and splits, and some a reason to be left out.
+
+    A group of near-duplicates is in one split: that of its photographs of earlier stages, or one that is given (test
+    before validation before train), or the one that its first id draws. Left out are photographs that are given
+    another, or are like some in two; of equal files, and of more than `per_group` in a group, all but the first by id.
     """
-    rows = rows[rows.excluded == ""]
-    order = rows.assign(rank=rows.split.map(SPLITS[::-1].index), size=-rows.width * rows.height, blur=-rows.focus)
-    best = order.sort_values(["rank", "size", "blur", "id"]).drop_duplicates("group").set_index("group")
-    kept = best.loc[rows.group].set_axis(rows.index)
-    what = ("duplicate in " + kept.split).where(kept.split != rows.split, "duplicate")
-    manifest.loc[rows.index, "excluded"] = (what + ": " + kept.id).where(kept.id != rows.id, "")
+    rule, known = study.data.duplicates, manifest[manifest.stage <= stage]  # later ones can link what is not alike
+    known = known.assign(group=duplicate_groups(known, rule)).sort_values("stage", kind="stable")  # they are by id
+    new, settled = known.stage == stage, known[known.split != ""]
+    settled = settled.assign(rank=settled.split.map(SPLITS[::-1].index)).sort_values(["stage", "rank"], kind="stable")
+    first = settled.drop_duplicates("group").set_index("group")
+    drawn = known.groupby("group").id.min().map(lambda id: split_of(id, study.data.held_out, study.seed))
+    splits = known.group.map(first.split.combine_first(drawn))
+    known["split"] = known.split.where(known.split != "", splits)
+    counts = settled[settled.stage < stage].groupby("group").split.nunique()
+    apart = new & ((known.split != splits) | known.group.isin(counts[counts > 1].index)) & (known.excluded == "")
+    known.loc[apart, "excluded"] = ["near-duplicate in another split: " + id for id in first.id[known.group[apart]]]
+    for key, most, reason in (("sha256", 1, "equal file"), ("group", rule.per_group, "one near-duplicate too many")):
+        groups = known[known.excluded == ""].groupby(key)
+        over = new & (groups.cumcount().reindex(known.index, fill_value=0) >= most)
+        known.loc[over, "excluded"] = f"{reason}: " + groups.id.transform("first")
+    for column in ("group", "split", "excluded"):
+        manifest.loc[known.index, column] = known[column]

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from srstudy import StudyError
 from srstudy.files import replacing
 from srstudy.inputs import code_fingerprint
-from srstudy.photos.archives import open_archive
+from srstudy.photos.archives import is_hidden, open_archive, printable
 from srstudy.photos.facts import FACTS, facts_of
 from srstudy.photos.images import open_once
 from srstudy.photos.sources import locate
@@ -74,18 +74,22 @@ def scan_source(name: str, archive_path: Path, pattern: str, settings: Scan, out
 
 
 def photo_id(source: str, member: str) -> str:
-    """A photograph's name within the study: unique over all sources, and no path. That of `data/sample` is short."""
-    return PurePosixPath(member).stem if source == "sample" else f"{source}--{member.replace('/', '--')}"
+    """A photograph's name within the study: unique over all sources, and a file's. That of `data/sample` is short."""
+    name = PurePosixPath(member).stem if source == "sample" else f"{source}--{member.replace('/', '--')}"
+    short = hashlib.sha256(name.encode()).hexdigest()[:32]
+    return name if len(name.encode()) <= 240 else short  # file systems allow 255 bytes, and ".png" follows
 
 
 def _chunks(source: str, path: Path, pattern: str, window: int) -> Iterator[tuple[str, list[str]]]:
     """Every so many files that match, by name, under a fingerprint of all that their rows depend on."""
-    names = sorted(name for name in open_archive(path).names() if fnmatchcase(name.lower(), pattern.lower()))
+    shown = (name for name in open_archive(path).names() if not is_hidden(name))
+    names = sorted(name for name in shown if fnmatchcase(name.lower(), pattern.lower()))
     code = code_fingerprint("srstudy.photos.scan.scan_source"), *map(version, PACKAGES)
     for start in range(0, len(names), CHUNK):
         chunk = names[start : start + CHUNK]
         files = [path / name for name in chunk] if path.is_dir() else [path]
-        states = [(file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+        known = [file.stat() if file.exists() else file.lstat() for file in files]  # a link may lead nowhere
+        states = [(one.st_mtime_ns, one.st_size) for one in known]
         yield hashlib.sha256(repr((source, str(path), chunk, states, window, code)).encode()).hexdigest()[:32], chunk
 
 
@@ -93,13 +97,16 @@ def _rows(source: str, path: Path, shown: str, window: int, names: list[str]) ->
     """A worker's task: the rows of some files. The archive is opened once in each process."""
     rows = []
     for name in names:
+        text = printable(name)
         try:
+            if text != name:
+                raise StudyError(f"{path}: its name is not UTF-8; rename the file")
             facts = facts_of(open_once(path).read(name), name, window)
         except StudyError as error:  # as of a zip in which one file is damaged: the others are as good as ever
             if not path.exists():  # a disk that was pulled out
                 raise
             facts = FACTS | {"excluded": f"not readable: {str(error).partition(': ')[2]}"}
-        rows.append({"id": photo_id(source, name), "source": source, "archive": shown, "member": name, **facts})
+        rows.append({"id": photo_id(source, text), "source": source, "archive": shown, "member": text, **facts})
     return rows
 
 
