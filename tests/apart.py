@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("recipe")
     parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--epoch", type=int, default=8, help="steps of one")
     parser.add_argument("--change", type=json.loads, default={}, help="keys of the recipe")
     parser.add_argument("--set", type=json.loads, default={}, help="keys of the training settings")
     parser.add_argument("--devices", type=int, default=1, help="the CPU cut into so many")
@@ -73,7 +74,8 @@ def main() -> None:
     recipe, settings = changed(RECIPES[options.recipe], **options.change), changed(SETTINGS, **options.set)
     tiles, checkpoints = open_tiles(options.folder / "tiles"), options.folder / f"{options.name}-checkpoints"
     camera = load_study().degradations.get(recipe.degradation)
-    run = run_of(recipe, options.folder, options.steps, checkpoints=checkpoints, snapshot_step=2, camera=camera)
+    own = {"checkpoints": checkpoints, "snapshot_step": 2, "camera": camera, "epoch_steps": options.epoch}
+    run = run_of(recipe, options.folder, options.steps, **own)
     enhance = Enhancer(build_generator(recipe.generator), "image")
 
     def validation(weights):

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 from scipy import ndimage
-from skimage.color import rgb2lab
 from tests.pixels import coordinates, places
 
 from srstudy import StudyError
 from srstudy.degrade.bicubic import downscale
 from srstudy.sets import cut
-from srstudy.sets.cut import cut_set, cut_tile, prepare_sets
+from srstudy.sets.cut import cut_set, cut_tile, prepare_set
+from srstudy.sets.disk import set_bytes
 from srstudy.settings import Augmentation, TileSet
 from srstudy.study import Study
 
@@ -131,39 +131,57 @@ def test_batches_change_nothing_but_how_much_is_in_memory(study, rows, flat, mon
 @pytest.fixture
 def small_study(study, tmp_path):
     """The sample profile with two small sets, in a folder of its own."""
-    sets = {"plain": tile_set(16, images="5k"), "augmented": tile_set(16, augment=True, images="10k")}
-    profile = study.profile.model_copy(update={"images": {"5k": 4, "10k": 7}})
+    sets = {"plain": tile_set(16, images="paper-5k"), "augmented": tile_set(16, augment=True, images="paper-10k")}
+    profile = study.profile.model_copy(update={"images": {"paper-5k": 4, "paper-10k": 7}})
     return replace(study, root=tmp_path, sets=sets, profile=profile)
 
 
-def test_every_set_is_prepared_as_it_is_cut_and_what_was_chosen_is_kept_as_ids(small_study, rows):
-    table = prepare_sets(small_study, {"all": rows, "cups": rows[rows.id == "coffee"]}).set_index("set")
+def test_a_set_is_prepared_as_it_is_cut_and_the_photograph_of_each_tile_is_listed(small_study, rows, capsys):
     folder = small_study.root / "data" / "prepared"
-    assert sorted(path.name for path in folder.parent.rglob("*")) == sorted(
-        ["prepared", "selections.csv", "tiles.csv", "plain", "augmented", *2 * ["hr.npy", "lr.npy"]]
-    )
-    listed = pd.read_csv(folder / "tiles.csv")
     for name, count in (("plain", 4), ("augmented", 7)):
+        prepare_set(small_study, name, rows)
         ids, hr, lr = tiles_of(small_study, rows, small_study.sets[name], count)
         np.testing.assert_array_equal(np.load(folder / name / "hr.npy"), hr)
         np.testing.assert_array_equal(np.load(folder / name / "lr.npy"), lr)
-        assert listed[listed.set == name][["tile", "id"]].to_numpy().tolist() == [list(row) for row in enumerate(ids)]
-        _, a, b = rgb2lab(lr).mean(axis=(0, 1, 2))
-        assert list(table.loc[name]) == [count, len(set(ids)), 16, 64, f"{a:.1f}", f"{b:.1f}"]
-    kept = pd.read_csv(folder / "selections.csv")
-    assert list(kept.id[kept.selection == "all"]) == list(rows.id)
-    assert kept[kept.selection == "cups"].to_numpy().tolist() == [["cups", "skimage", "coffee"]]
+        assert pd.read_csv(folder / f"{name}.csv").to_numpy().tolist() == [list(row) for row in enumerate(ids)]
+        size = sum(path.stat().st_size for path in (folder / name).iterdir())
+        assert size == set_bytes(small_study, name)
+        assert f"{name}: {size / 1e9:.3f} GB" in capsys.readouterr().out
+    assert len(list(folder.rglob("*"))) == 2 * 4
 
 
-def test_a_set_that_fails_leaves_the_older_ones(small_study, rows, flat):
+def test_a_set_that_fails_leaves_its_older_files_and_other_sets(small_study, rows, flat):
     folder = small_study.root / "data" / "prepared"
-    prepare_sets(small_study, {"all": rows})
+    for name in small_study.sets:
+        prepare_set(small_study, name, rows)
     before = {path: path.read_bytes() for path in folder.rglob("*.*")}
-    sets = {**small_study.sets, "last": tile_set(16, selection="flat", images="5k")}
-    with pytest.raises(StudyError, match=r"selections\.flat: only 0 of 4 tiles"):
-        prepare_sets(replace(small_study, sets=sets, seed=1), {"all": rows, "flat": flat})
+    with pytest.raises(StudyError, match=r"selections\.all: only 0 of 4 tiles"):
+        prepare_set(replace(small_study, seed=1), "plain", flat)
     assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
-    assert not list(folder.parent.glob(".*"))
+    assert not list(folder.glob(".*"))
+
+
+ON_A_SMALL_DISK = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from srstudy import StudyError
+from srstudy.sets.cut import prepare_set
+from srstudy.study import load_study
+
+study = replace(load_study("sample"), root=Path(sys.argv[1]))
+try:
+    prepare_set(study, "curated-10k-64", None)
+except StudyError as error:
+    print(error)
+print(list(study.root.iterdir()))
+"""
+
+
+def test_a_set_for_which_there_is_no_room_is_not_begun(small_disk):
+    *_, message, left = small_disk(ON_A_SMALL_DISK).splitlines()
+    assert message == "curated-10k-64: needs 0.178 GB, 0.000 GB are free; choose fewer sets, or free some space."
+    assert left == "[]"
 
 
 def test_augmentation_leaves_no_empty_corner(study):

@@ -73,14 +73,14 @@ def test_a_set_that_is_damaged_or_not_prepared_is_named(saved):
             open_tiles(saved[1])
     (saved[1] / "lr.npy").unlink()
     (saved[1] / "hr.npy").write_bytes(content)
-    with pytest.raises(StudyError, match="set: this training set is not prepared yet; run `dvc repro prepare`"):
+    with pytest.raises(StudyError, match="set: this training set is not prepared yet; run `dvc repro cut@set`"):
         open_tiles(saved[1])
 
 
 def test_a_variant_trains_on_its_own_set(tiny_study, saved):
     study = tiny_study.load()
     save_tiles(study.root / "data" / "prepared" / "curated-10k-64-augmented", saved[0])
-    assert np.array_equal(training_tiles(study, study.run("10k-64-augmented")).hr, saved[0].hr)
+    assert np.array_equal(training_tiles(study, study.run("srgan-10k-64-augmented")).hr, saved[0].hr)
 
 
 def test_others_train_on_the_sample_s_training_photographs_at_each_scale_that_is_large_enough(tiny_study, save_image):

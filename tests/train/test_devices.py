@@ -1,6 +1,7 @@
 """More than one device, and more than one process: the losses of one."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -11,11 +12,12 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from tests.apart import finish
 from tests.tiny import RECIPES, SETTINGS, changed
 
 from srstudy import StudyError, runtime
-from srstudy.train.devices import strategy_for
+from srstudy.train.devices import mixed_precision, remarks, strategy_for
 
 LOSSES = ["discriminator", "content", "adversarial", "generator", "real_accuracy"]
 GRADIENTS = ["generator_gradient", "discriminator_gradient"]
@@ -41,7 +43,7 @@ def test_two_devices_and_two_workers_give_the_losses_of_one_device_for_the_same_
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM for a child")
 def test_a_signal_to_one_worker_stops_all_after_the_same_step_and_all_go_on(apart):
-    options = ["--steps", "4000", "--change", '{"batch_size": 4}', "--set", '{"checkpoint_steps": 5000}']
+    options = ["--steps", "4000", "--change", '{"batch_size": 4}', "--set", '{"checkpoint_minutes": 0.005}']
     ended = []
     for _ in range(2):
         workers = two_workers(apart, options)
@@ -59,8 +61,8 @@ def test_a_signal_to_one_worker_stops_all_after_the_same_step_and_all_go_on(apar
     assert 8 < ended[0] < ended[1]
 
 
-def test_a_loss_that_is_not_finite_ends_all_workers_with_the_last_good_checkpoint(apart):
-    options = ["--steps", "20", "--change", '{"learning_rate": 1e30}', "--set", '{"checkpoint_steps": 1}']
+def test_a_loss_that_is_not_finite_ends_all_workers_with_the_step_before(apart):
+    options = ["--steps", "20", "--epoch", "1", "--change", '{"learning_rate": 1e30}']
     for said in map(finish, two_workers(apart, options, "pixel")):
         assert "not finite in step 2" in said
     assert json.loads((apart.folder / "workers" / "run.json").read_text()) == {"complete": False, "step": 1}
@@ -132,6 +134,23 @@ def test_the_first_of_several_workers_is_the_chief(monkeypatch):
         task = {"cluster": {"worker": ["a", "b"]}, "task": {"type": "worker", "index": index}}
         monkeypatch.setenv("TF_CONFIG", json.dumps(task))
         assert runtime.is_chief() == chief
+
+
+def test_what_auto_chooses_is_said_where_it_is_not_float32(monkeypatch):
+    with mixed_precision("auto") as policy:
+        assert (policy, list(remarks("auto", policy))) == ("float32", [])
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    with mixed_precision("auto") as policy:
+        said, *_ = remarks("auto", policy)
+    assert said == "precision auto means mixed_float16 on a GPU; set precision to float32 to compute in float32"
+
+
+def test_a_machine_that_is_slow_in_bfloat16_is_told_of(root):
+    """Without oneDNN all are."""
+    script = "from srstudy.train.devices import remarks; print(*remarks(*['mixed_bfloat16'] * 2))"
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, env=environment, capture_output=True, text=True)
+    assert re.fullmatch(r"mixed_bfloat16 is \d+ times slower than float32 on this machine; set .*\n", done.stdout)
 
 
 def test_two_devices_share_float16_arithmetic_and_averaged_weights(apart):

@@ -12,8 +12,10 @@ from tests.tiny import RECIPES, SETTINGS, changed, run_of
 from srstudy import StudyError
 from srstudy.files import COMPLETE
 from srstudy.networks.architectures import load_model, save_model
+from srstudy.sets.disk import checkpoint_bytes
 from srstudy.sets.tiles import Tiles
 from srstudy.settings import LossWeights
+from srstudy.study import load_study
 from srstudy.train import checkpoints, devices, losses
 from srstudy.train import fit as training
 from srstudy.train.model import FusedAdam, build_generator, make_models
@@ -212,7 +214,7 @@ def calls(monkeypatch):
 
 @pytest.fixture
 def interrupted(fit, tmp_path, calls) -> Path:
-    """The folder of a run of 20 steps that ended after 7, with checkpoints after 3 and 6."""
+    """The folder of a run of 20 steps that ended after 7, with checkpoints after 6 and 7."""
     calls.end = 8
     with pytest.raises(KeyboardInterrupt):
         fit(PIXEL, 20)
@@ -229,17 +231,17 @@ def flipped(content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("path", "damage"),
     [
-        ("ckpt-6.data-00000-of-00001", lambda content: b""),
-        ("ckpt-6.data-00000-of-00001", lambda content: content[: len(content) // 2]),
-        ("ckpt-6.data-00000-of-00001", flipped),
-        ("ckpt-6.index", lambda content: b""),
+        ("ckpt-7.data-00000-of-00001", lambda content: b""),
+        ("ckpt-7.data-00000-of-00001", lambda content: content[: len(content) // 2]),
+        ("ckpt-7.data-00000-of-00001", flipped),
+        ("ckpt-7.index", lambda content: b""),
     ],
 )
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(fit, interrupted, calls, capsys, path, damage):
     (interrupted / path).write_bytes(damage((interrupted / path).read_bytes()))
     assert [row["step"] for row in fit(PIXEL, 20).history] == list(range(1, 21))  # none of them is lost
-    assert calls[0] == 4
-    assert "ckpt-6.index: this checkpoint is damaged" in capsys.readouterr().err
+    assert calls[0] == 7
+    assert "ckpt-7.index: this checkpoint is damaged" in capsys.readouterr().err
 
 
 def test_nothing_of_a_damaged_checkpoint_is_put_in_place(interrupted):
@@ -257,7 +259,7 @@ def test_nothing_of_a_damaged_checkpoint_is_put_in_place(interrupted):
 def test_a_damaged_list_of_checkpoints_is_not_needed(fit, interrupted, calls):
     (interrupted / "checkpoint").write_bytes(b"")
     fit(PIXEL, 20)
-    assert calls[0] == 7
+    assert calls[0] == 8
     assert (interrupted / "ckpt-20.index").is_file()
 
 
@@ -276,33 +278,45 @@ def test_the_mark_of_a_complete_run_is_left_by_its_end_alone(fit, tmp_path):
     assert len(list(tmp_path.glob(f"checkpoints/*/{COMPLETE}"))) == 1
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_with_its_last_good_checkpoint(fit, calls, tmp_path):
+@pytest.mark.parametrize(("minutes", "kept"), [(0, [6, 7]), (1000, [4])])
+def test_a_loss_that_is_not_finite_ends_the_run_with_the_step_before_whenever_it_was_saved(
+    fit, calls, tmp_path, minutes, kept
+):
     constant, calls.spoil = changed(PIXEL, schedule="constant"), 8
-    ended = fit(constant, 20, snapshot_step=7, checkpoints=tmp_path / "broken")
-    assert (ended.step, ended.complete, ended.not_finite) == (6, False, 8)  # a checkpoint was due every third step
-    assert "6 of 20 steps: NOT COMPLETE, a loss or gradient was not finite in step 8" in ended.outcome()
-    assert ended.snapshot is None  # it is of a step after that
-    whole = fit(constant, 6)
-    assert [row["step"] for row in ended.history] == [1, 2, 3, 4, 5, 6]
-    for first, second in zip(ended.generator.get_weights(), whole.generator.get_weights()):
-        np.testing.assert_allclose(first, second, atol=1e-6)
-    kept = {int(path.stem.removeprefix("ckpt-")) for path in tmp_path.glob("broken/*/ckpt-*.index")}
-    assert max(kept) == 6
+    options = {"snapshot_step": 8, "epoch_steps": 4, "checkpoints": tmp_path / "broken"}
+    ended = fit(constant, 20, changed(SETTINGS, checkpoint_minutes=minutes), **options)
+    assert (ended.step, ended.complete, ended.not_finite) == (7, False, 8)
+    assert "7 of 20 steps: NOT COMPLETE, a loss or gradient was not finite in step 8" in ended.outcome()
+    assert ended.snapshot is None  # it is of that step
+    assert [row["step"] for row in ended.history] == [1, 2, 3, 4, 5, 6, 7]
+    assert weights_equal(ended.generator, fit(constant, 7).generator)
+    assert sorted(int(path.stem.removeprefix("ckpt-")) for path in tmp_path.glob("broken/*/ckpt-*.index")) == kept
     ended.save(tmp_path / "model")
     assert not list(tmp_path.glob(f"broken/*/{COMPLETE}"))
 
 
 def test_a_run_that_ended_so_between_two_rows_of_history_has_one_for_its_end(fit, calls):
-    calls.spoil = 8
+    calls.spoil = 18
     ended = fit(PIXEL, 400)  # a row every ten steps
-    assert [row["step"] for row in ended.history] == [6]
-    assert np.isfinite(ended.history[0]["pixel"])
+    assert [row["step"] for row in ended.history] == [10, 17]
+    assert np.isfinite(ended.history[-1]["pixel"])
 
 
-def test_a_loss_that_is_not_finite_before_the_first_checkpoint_is_an_error(fit, calls):
-    calls.spoil = 2
-    with pytest.raises(StudyError, match=r"not finite in step 2; lower learning_rate"):
-        fit(PIXEL, 20)
+@pytest.mark.parametrize("minutes", [0, 1000])
+def test_a_loss_that_is_not_finite_in_the_first_epoch_is_an_error(fit, calls, minutes):
+    calls.spoil = 3
+    with pytest.raises(StudyError, match=r"not finite in step 3; lower learning_rate"):
+        fit(PIXEL, 20, changed(SETTINGS, checkpoint_minutes=minutes))
+
+
+def test_a_checkpoint_is_as_large_as_the_documents_say(fit, tmp_path, root):
+    recipe = changed(SRGAN, discriminator=changed(SRGAN.discriminator, filters=8, dense=128))
+    fit(recipe, 3)
+    [written] = tmp_path.glob("checkpoints/*/ckpt-3.data*")
+    assert written.stat().st_size == pytest.approx(checkpoint_bytes(recipe, 8), rel=0.05)
+    sizes = [checkpoint_bytes(load_study("paper", root).recipes["srgan"], lr_size) / 1e9 for lr_size in (64, 32)]
+    said = f"runs at 64 px takes {sizes[0]:.1f} GB, at 32 px {sizes[1]:.1f} GB"
+    assert said in (root / "docs" / "training.md").read_text("utf-8").replace("\n ", "")
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])

@@ -17,7 +17,7 @@ UNIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither S
 @pytest.mark.parametrize(("recipe", "wanted"), [("srgan", 8), ("pixel", 6), ("footage", 6)])
 def test_killed_at_random_steps_a_run_ends_with_the_bytes_of_one_that_was_not(apart, recipe, wanted):
     """kill -9 at a random moment of a step, 20 times in all; weights, snapshot and history are equal to the bit."""
-    steps = ["--steps", "400"]
+    steps = ["--steps", "400", "--set", '{"checkpoint_minutes": 0.001}']
     whole = apart.start("whole", recipe, *steps)
     kills, moment = 0, random.Random(recipe)
     while kills < wanted:
@@ -40,7 +40,7 @@ def test_killed_at_random_steps_a_run_ends_with_the_bytes_of_one_that_was_not(ap
 @UNIX
 def test_sigterm_ends_the_step_saves_and_says_how_to_go_on(apart):
     whole = apart.start("whole", "srgan", "--steps", "200")
-    stopped = apart.start("stopped", "srgan", "--steps", "200", "--set", '{"checkpoint_steps": 1000}')
+    stopped = apart.start("stopped", "srgan", "--steps", "200", "--set", '{"checkpoint_minutes": 1000}')
     while not list(apart.folder.glob("stopped-checkpoints/*/ckpt-*.index")):  # the end of the first epoch
         assert stopped.poll() is None
         time.sleep(0.01)
@@ -50,7 +50,7 @@ def test_sigterm_ends_the_step_saves_and_says_how_to_go_on(apart):
     [step] = re.findall(r"SIGTERM came after step (\d+) of 200; run again to go on", said)
     assert list(apart.folder.glob(f"stopped-checkpoints/*/ckpt-{step}.index"))
     assert not (apart.folder / "stopped").exists()
-    finish(apart.start("stopped", "srgan", "--steps", "200", "--set", '{"checkpoint_steps": 1000}'))
+    finish(apart.start("stopped", "srgan", "--steps", "200", "--set", '{"checkpoint_minutes": 1000}'))
     finish(whole)
     assert apart.files("stopped") == apart.files("whole")
 

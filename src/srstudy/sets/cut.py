@@ -2,53 +2,46 @@
 
 import math
 import os
+import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
 import pandas as pd
 from PIL import Image
-from skimage.color import rgb2lab
 from tqdm import tqdm
 
 from srstudy import StudyError
 from srstudy.degrade.bicubic import SCALE, downscale, to_uint8
-from srstudy.files import replacing, write_csv
+from srstudy.files import write_csv
 from srstudy.photos.images import read_photo
+from srstudy.photos.manifest import open_manifest
+from srstudy.sets.disk import require_space
+from srstudy.sets.select import choose
 from srstudy.sets.tiles import writing_tiles
-from srstudy.settings import Augmentation, TileSet
-from srstudy.study import Study
+from srstudy.settings import Augmentation, TileSet, pick
+from srstudy.study import Study, load_study
 
 ATTEMPTS = 50  # places or transforms tried before giving up on a photograph
 BATCH = 256  # turns taken together: their tiles, 50 MB of 256 px, are in memory at once
 Cut = tuple[str, np.ndarray, np.ndarray]  # id of the photograph, HR uint8 [S, S, 3], LR uint8 [S/4, S/4, 3]
 
 
-def prepare_sets(study: Study, selections: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Cut every set of the study into `data/prepared`, all or none, beside `selections.csv`, the ids of each selection,
-    and `tiles.csv`, the photograph of each tile. Returns a row for each set, with the mean colour of its LR tiles.
+def prepare_set(study: Study, name: str, rows: pd.DataFrame) -> None:
+    """Cut a set from the photographs in `rows` of the manifest into `data/prepared/NAME`, whole or not at all; beside
+    it, `NAME.csv` lists the photograph of each tile.
 
-    Raises StudyError as `cut_set` does, or when the disk is full.
+    Raises StudyError as `require_space`, `cut_set` and `replacing` do.
     """
-    summary, listed = [], []
-    with replacing(study.root / "data" / "prepared") as folder:
-        chosen = pd.concat(selections, names=["selection"]).reset_index("selection")
-        write_csv(folder / "selections.csv", chosen[["selection", "source", "id"]])
-        for name, tile_set in study.sets.items():
-            count, ids, colours = study.images(name), [], []
-            with writing_tiles(folder / name, count, tile_set.lr_size) as write:
-                for id, hr, lr in cut_set(study, selections[tile_set.selection], tile_set, count):
-                    write(hr, lr)
-                    ids.append(id)
-                    colours.append(rgb2lab(lr).mean(axis=(0, 1)))
-            _, a, b = np.mean(colours, axis=0)
-            sides = tile_set.lr_size, SCALE * tile_set.lr_size
-            summary.append((name, count, len(set(ids)), *sides, f"{a:.1f}", f"{b:.1f}"))
-            listed.append(pd.DataFrame({"set": name, "tile": range(count), "id": ids}))
-        write_csv(folder / "tiles.csv", pd.concat(listed))
-    return pd.DataFrame(summary, columns=["set", "tiles", "photographs", "LR px", "HR px", "mean a*", "mean b*"])
+    require_space(study, name)
+    folder, count, ids = study.root / "data" / "prepared" / name, study.images(name), []
+    with writing_tiles(folder, count, study.sets[name].lr_size) as write:
+        for id, hr, lr in cut_set(study, rows, study.sets[name], count):
+            write(hr, lr)
+            ids.append(id)
+    write_csv(folder.with_name(f"{name}.csv"), pd.DataFrame({"tile": range(count), "id": ids}))
 
 
 def cut_set(study: Study, rows: pd.DataFrame, tile_set: TileSet, count: int) -> Iterator[Cut]:
@@ -130,3 +123,19 @@ def _augmented(
             how = (size, size), Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC
             return to_uint8(np.stack([channel.transform(*how) for channel in channels], axis=-1))
     return None
+
+
+def main() -> None:
+    """Prepare the sets named on the command line, or all."""
+    study = load_study()
+    manifest = open_manifest(study.root / "data" / "manifest.parquet")
+    for name in sys.argv[1:] or study.sets:
+        selection = pick(study.sets, name, "sets").selection
+        prepare_set(study, name, choose(study, manifest, selection)[selection])
+
+
+if __name__ == "__main__":  # `python -m srstudy.sets.cut curated-5k-32`
+    try:
+        main()
+    except StudyError as error:
+        sys.exit(f"error: {error}")

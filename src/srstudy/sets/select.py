@@ -15,10 +15,11 @@ from srstudy.study import Study
 RESAMPLES = 2000
 
 
-def choose(study: Study, manifest: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """What each selection of the profile admits of usable training photographs, by name; raises as `select` does."""
-    train, where = usable(manifest, "train"), f"profiles.{study.profile_name}.selections"
-    return {name: select(train, wish, study.seed, f"{where}.{name}") for name, wish in study.profile.selections.items()}
+def choose(study: Study, manifest: pd.DataFrame, *names: str) -> dict[str, pd.DataFrame]:
+    """What selections of the profile, these or all, admit of usable training photographs; raises as `select` does."""
+    train, wishes = usable(manifest, "train"), study.profile.selections
+    where = f"profiles.{study.profile_name}.selections"
+    return {name: select(train, wishes[name], study.seed, f"{where}.{name}") for name in names or wishes}
 
 
 def select(train: pd.DataFrame, selection: Selection, seed: int, key: str) -> pd.DataFrame:

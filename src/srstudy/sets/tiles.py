@@ -58,9 +58,11 @@ def open_tiles(folder: str | Path) -> Tiles:
     try:
         return Tiles(*(np.load(Path(folder) / name, mmap_mode="r") for name in ("hr.npy", "lr.npy")))
     except FileNotFoundError:
-        raise StudyError(f"{folder}: this training set is not prepared yet; run `dvc repro prepare`.") from None
+        name = Path(folder).name
+        raise StudyError(f"{folder}: this training set is not prepared yet; run `dvc repro cut@{name}`.") from None
     except (ValueError, OSError, EOFError) as error:
-        raise StudyError(f"{folder}: damaged training set ({error}); run `dvc repro -f prepare`.") from error
+        way_out = f"run `dvc repro -f -s cut@{Path(folder).name}`"
+        raise StudyError(f"{folder}: damaged training set ({error}); {way_out}.") from error
 
 
 def training_tiles(study: Study, run: Run) -> Tiles:

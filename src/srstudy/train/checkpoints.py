@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class Checkpoints:
 
         Raises StudyError if there are some and none can be read.
         """
-        self.step, self.history, self.folder = 0, [], folder
+        self.step, self.history, self.folder, self._saved = 0, [], folder, time.monotonic()
         self._step, self._history = tf.Variable(0, dtype=tf.int64), tf.Variable("[]")
         trained = {name: part for name, part in vars(models).items() if part is not None and name != "content_network"}
         self._state = tf.train.Checkpoint(step=self._step, history=self._history, sums=sums, **trained)
@@ -58,7 +59,11 @@ class Checkpoints:
             if "No space left" in str(error):
                 raise StudyError(f"{self.folder}: the disk is full; free some space and run again.") from error
             raise
-        self.step, self.history = step, history
+        self.step, self.history, self._saved = step, history, time.monotonic()
+
+    def due(self, minutes: float) -> bool:
+        """Whether so many minutes have passed since the last checkpoint, or since the beginning."""
+        return time.monotonic() - self._saved >= 60 * minutes
 
     def restore(self) -> bool:
         """Put the last whole checkpoint in place and return True; a damaged one is named and nothing of it used."""

@@ -1,6 +1,7 @@
 """Where a run computes: one device, every GPU of this machine, or several machines; the code is the same for all."""
 
 import os
+import timeit
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -11,7 +12,8 @@ import tensorflow as tf
 from srstudy import StudyError, runtime
 from srstudy.settings import Recipe, Training
 
-AGREE_STEPS = 10  # how often several workers ask each other whether to stop
+SLOW = 2.0  # so many times slower than float32 is worth a word before training starts
+AGREE_STEPS = 10  # how often several workers ask each other whether to stop, and whether to save
 
 
 @cache
@@ -54,9 +56,34 @@ def mixed_precision(setting: str) -> Iterator[str]:
         keras.config.set_dtype_policy(before)
 
 
-def agreed(strategy: tf.distribute.Strategy, step: int, reason: str | None) -> str | None:
-    """Why all of several workers stop after this step, if any has a reason; all must ask after each step."""
+def remarks(setting: str, policy: str) -> Iterator[str]:
+    """What to know before training by a policy starts: that "auto" has chosen 16 bits, and that they are slow here."""
+    if setting == "auto" and policy != "float32":
+        yield f"precision auto means {policy} on a GPU; set precision to float32 to compute in float32"
+    if policy != "float32" and (factor := slowness(policy.removeprefix("mixed_"))) > SLOW:
+        yield f"{policy} is {factor:.0f} times slower than float32 on this machine; set precision to float32"
+
+
+def slowness(kind: str) -> float:
+    """How many times longer than in float32 a small convolution takes in this type, where training would compute.
+
+    Timed, as that tells the truth on any system: a processor, its library and a setting of that each decide it.
+    """
+
+    def seconds(kind: str) -> float:
+        image, kernel = tf.ones((1, 64, 64, 32), kind), tf.ones((3, 3, 32, 32), kind)
+        return min(timeit.repeat(lambda: tf.nn.conv2d(image, kernel, 1, "SAME").numpy(), number=1, repeat=5))
+
+    return seconds(kind) / seconds("float32")
+
+
+def agreed(strategy: tf.distribute.Strategy, step: int, reason: str | None, due: bool) -> tuple[str | None, bool]:
+    """Why all of several workers stop after this step, if any has a reason, and whether all save, if one is due to.
+
+    All must ask after each step.
+    """
     if step % AGREE_STEPS:
-        return None
-    votes = strategy.run(tf.identity, args=(tf.constant(float(reason is not None)),))
-    return (reason or "a signal to another worker") if float(strategy.reduce("SUM", votes, axis=None)) else None
+        return None, False
+    votes = strategy.run(tf.identity, args=(tf.constant([float(reason is not None), float(due)]),))
+    stop, save = strategy.reduce("SUM", votes, axis=None).numpy()
+    return (reason or "a signal to another worker") if stop else None, bool(save)

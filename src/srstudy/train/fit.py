@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 
 import keras
 from tqdm import tqdm
@@ -33,16 +34,18 @@ def train(run: Run, tiles: Tiles, settings: Training, validation: Validation | N
     """Train a generator on `tiles` for `run.steps` updates (paper III, IV).
 
     Interrupted and called again with an equal run, it goes on from the last checkpoint and ends with the same weights
-    and history, to the bit. When a loss or a gradient is not finite, it ends with the last checkpoint before that step.
-    Raises StudyError when there is none yet, the disk is full, the batch can't be divided among the devices, or SIGTERM
-    or Ctrl-C came (after saving where it was).
+    and history, to the bit. When a loss or a gradient is not finite, it ends with the step before.
+    Raises StudyError when that is so in the first epoch, the disk is full, the batch can't be divided among devices,
+    or SIGTERM or Ctrl-C came (after saving where it was).
     """
     keras.utils.set_random_seed(run.seed)  # the first weights depend on nothing that was built before
-    training = _Training(run, tiles, settings, validation)
-    try:
-        return training.result(training.go())
-    except NotFinite as error:
-        return training.result(training.fall_back(error), not_finite=error.step)
+    training, last, not_finite = _Training(run, tiles, settings, validation), run.steps, None
+    while True:  # where equal steps need not give equal bits, the way back to the last good step may fail once more
+        try:
+            step = training.go(last)
+            return training.result(step, not_finite if step == last else None)
+        except NotFinite as error:
+            last, not_finite = training.fall_back(error), error.step
 
 
 class _Training:
@@ -50,10 +53,14 @@ class _Training:
 
     def __init__(self, run: Run, tiles: Tiles, settings: Training, validation: Validation | None):
         self.run, self.tiles, self.settings = run, tiles, settings
+        self.deadline = time.monotonic() + 60 * (settings.time_budget or math.inf)
         recipe, self.strategy = run.recipe, devices.strategy_for(run.recipe, settings)
-        with self.strategy.scope(), devices.mixed_precision(recipe.precision or settings.precision) as policy:
+        precision = recipe.precision or settings.precision
+        with self.strategy.scope(), devices.mixed_precision(precision) as policy:
             hr_size = SCALE * (recipe.crop or tiles.lr.shape[1])
             self.models = make_models(recipe, hr_size, run.steps, run.warm_start and run.warm_start.generator)
+        for remark in devices.remarks(precision, policy):
+            print(f"training: {remark}.", file=sys.stderr)
         self.update = Update(recipe, self.models, run.steps, self.strategy)
         self.generator = build_generator(recipe.generator)  # float32, with the averaged weights where there are any
         # Traced before a checkpoint is read, so that a resumed process builds the very graph of an uninterrupted one.
@@ -64,23 +71,23 @@ class _Training:
         others = [path.name for path in sorted(run.checkpoints.glob("*/")) if path != self.folder]
         if others and not self.kept.step:
             began = f"{run.checkpoints}: {', '.join(others)} began with other parameters, tiles or code"
-            print(f"training: {began}; starting anew.", file=sys.stderr)
+            print(f"training: {began}; starting anew. Remove what you won't go on with.", file=sys.stderr)
         self.history = History(run, validation, settings.validations, self.folder / "strips")
 
-    def go(self) -> int:
-        """Train to the end, or until there is a reason to stop; returns the last step that was done."""
+    def go(self, last: int) -> int:
+        """Train to step `last`, or until there is a reason to stop; returns the last step that was done."""
         step = start = self.kept.step
         self.history.begin(self.kept.history)
-        bar = tqdm(self._batches(start), "training", self.run.steps, initial=start, unit=" steps")
-        with stop_signal(self.settings.time_budget) as stopped, bar:
+        coming = islice(self._batches(start), last - start)
+        bar = tqdm(coming, "training", total=self.run.steps, initial=start, unit=" steps")
+        with stop_signal(self.deadline) as stopped, bar:
             for step, (lr, hr) in enumerate(bar, start + 1):
                 self.update(lr, hr, step)
                 if step == self.run.snapshot_step and runtime.is_chief():
                     architectures.save_model(self._generator(), self.folder / "snapshot.keras")
-                reason, ends_row = self._reason(step, stopped()), step in self.history.steps
-                ends_epoch = step % self.run.epoch_steps == 0 or step == self.run.steps
-                is_kept = reason or ends_epoch or step % self.settings.checkpoint_steps == 0
-                if ends_row or is_kept:
+                reason, due = self._agreed(step, stopped())
+                ends_row, is_kept = step in self.history.steps, reason or due or step == self.run.epoch_steps
+                if ends_row or is_kept or step == last:
                     self.update.check()
                 if ends_row:
                     row = self.history.add(step, self.update, self.models)
@@ -95,12 +102,14 @@ class _Training:
         return step
 
     def fall_back(self, error: NotFinite) -> int:
-        """Go back to the last checkpoint and return its step; raises `error` if there is none."""
-        if not self.kept.step or not self.kept.restore():
+        """Go back to the last checkpoint, to train up to the step that it gives; raises `error` in the first epoch.
+
+        So the clock, which decides when checkpoints are written, decides nothing of what the run leaves.
+        """
+        if error.step <= self.run.epoch_steps or not self.kept.restore():
             raise error
         print(error, file=sys.stderr)
-        self.history.begin(self.kept.history)
-        return self.kept.step
+        return error.step - 1
 
     def result(self, step: int, not_finite: int | None = None) -> Trained:
         """What the run leaves after `step`."""
@@ -117,17 +126,18 @@ class _Training:
         self.generator.set_weights(final_weights(self.models))
         return self.generator
 
-    def _reason(self, step: int, own: str | None) -> str | None:
-        """Why to stop after this step, if it is not the last. Several workers have to agree on it."""
+    def _agreed(self, step: int, reason: str | None) -> tuple[str | None, bool]:
+        """Why to stop after this step, if it is not the last, and whether to save. Several workers have to agree."""
         if step == self.run.steps:
-            return None
-        return devices.agreed(self.strategy, step, own) if os.environ.get("TF_CONFIG") else own
+            return None, True
+        due = self.kept.due(self.settings.checkpoint_minutes)
+        return devices.agreed(self.strategy, step, reason, due) if os.environ.get("TF_CONFIG") else (reason, due)
 
 
 @contextmanager
-def stop_signal(minutes: float | None) -> Iterator[Callable[[], str | None]]:
+def stop_signal(deadline: float) -> Iterator[Callable[[], str | None]]:
     """Gives a function that says why to stop after this step: a signal's name, TIME_BUDGET or None."""
-    came, deadline = [], time.monotonic() + 60 * (minutes or math.inf)
+    came = []
     numbers = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
     try:

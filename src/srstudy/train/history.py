@@ -109,7 +109,7 @@ class Trained:
     """What a run leaves: the generator, its history, and the file of the generator as it was at `snapshot_step`.
 
     `step` is below `steps` when a time budget ended it, and the same call goes on; or when something in step
-    `not_finite` was not finite, and the generator is that of the last checkpoint before.
+    `not_finite` was not finite, and the generator is that of the step before.
     """
 
     generator: keras.Model

@@ -121,6 +121,7 @@ class Update:
         return {name: float(values[name]) for name in self.names}
 
     def check(self) -> None:
-        """Raises NotFinite if a loss or a gradient was not finite in any step so far."""
+        """Raises NotFinite, once, if a loss or a gradient was not finite in any step so far."""
         if step := int(self._unfinite):
+            self._unfinite.assign(0)
             raise NotFinite(step)
