@@ -1,6 +1,7 @@
 """Intervals and effects, against normal theory and grids whose truth is known."""
 
 import math
+import tracemalloc
 from itertools import product
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from srstudy import statistics
-from srstudy.statistics import LEVELS, Estimate, bias_difference, colour_bias, estimate, main_effect, mean_colour
+from srstudy.statistics import Estimate, bias_difference, colour_bias, estimate, main_effect, mean_colour
 
 
 def test_the_interval_of_a_mean_is_that_of_normal_theory_for_many_values():
@@ -19,12 +20,19 @@ def test_the_interval_of_a_mean_is_that_of_normal_theory_for_many_values():
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.05 * half)
 
 
-def test_the_resamples_are_those_of_one_draw_of_the_seed():
-    """However many are in memory at once."""
-    values = np.random.default_rng(0).normal(size=14)
-    picks = np.random.default_rng([1, 4]).integers(0, 14, (10_000, 14))
-    assert estimate(values, 1)[1:] == tuple(np.percentile(values[picks].mean(axis=1), [2.5, 97.5]))
-    assert estimate(values, 1) != estimate(values, 2)
+@pytest.mark.parametrize(("shape", "statistic"), [((14,), statistics.MEAN), ((301, 3, 2), colour_bias)])
+def test_the_resamples_are_those_of_one_draw_of_the_seed_however_many_are_in_memory_at_once(shape, statistic):
+    values = np.random.default_rng(0).normal(size=shape)
+    picks = np.random.default_rng([1, 4]).integers(0, len(values), (10_000, len(values)))
+    assert estimate(values, 1, statistic)[1:] == tuple(np.percentile(statistic(values[picks]), [2.5, 97.5]))
+    assert estimate(values, 1, statistic) != estimate(values, 2, statistic)
+
+
+def test_memory_does_not_grow_with_photographs_and_runs():
+    tracemalloc.start()
+    bias_difference(np.zeros((3000, 2, 2)), np.ones((3000, 2, 2)), 1)
+    assert tracemalloc.get_traced_memory()[1] < 60e6
+    tracemalloc.stop()
 
 
 def test_an_interval_is_wider_on_the_side_of_an_outlier_and_equal_values_leave_no_doubt():
@@ -40,6 +48,7 @@ def test_sources_weigh_alike_in_a_mean_colour():
 
 
 EFFECTS = (0.25, -2.0, 0.5)
+GRID = np.array(list("abcdefgh")).reshape(2, 2, 2)
 
 
 @pytest.mark.parametrize("factor", [0, 1, 2])
@@ -48,11 +57,11 @@ def test_a_main_effect_is_found_whatever_photographs_their_order_and_interaction
     photos = pd.Series(np.random.default_rng(0).normal(28, 3, 14), index=[f"photo-{n}" for n in range(14)])
     runs = {}
     for levels in product((0, 1), repeat=3):
-        name = "-".join(names[level] for names, level in zip(LEVELS, levels))
+        name = GRID[levels]
         runs[name] = photos + sum(effect * level for effect, level in zip(EFFECTS, levels))
         runs[name] += interaction if levels[0] == levels[1] else -interaction
-    runs["10k-64-plain"] = runs["10k-64-plain"][::-1]
-    assert main_effect(runs, factor, 1) == pytest.approx((EFFECTS[factor],) * 3, abs=1e-9)
+    runs["g"] = runs["g"][::-1]
+    assert main_effect(runs, GRID, factor, 1) == pytest.approx((EFFECTS[factor],) * 3, abs=1e-9)
 
 
 def shifts(*per_photo: tuple[float, float]) -> np.ndarray:
@@ -88,3 +97,15 @@ def test_a_difference_of_biases_is_taken_on_the_same_photographs():
 )  # fmt: skip
 def test_the_verdict_hangs_on_where_the_whole_interval_lies(low, high, expected_sign, words):
     assert statistics.verdict(Estimate((low + high) / 2, low, high), expected_sign) == words
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-0.09, 0.5, "supported"), (-0.09, -0.01, "supported"),  # a small gain is no help
+        (-0.5, -0.11, "contradicted"), (-0.5, -0.09, "cannot tell at this scale"),
+    ],
+)  # fmt: skip
+def test_what_does_not_help_may_gain_less_than_the_margin(low, high, words):
+    """Of a measure where less is better, by a claim that there is more."""
+    assert statistics.verdict(Estimate((low + high) / 2, low, high), 1, margin=0.1) == words

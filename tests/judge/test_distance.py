@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from srstudy.judge import distance as module
 from srstudy.judge.distance import LAYERS, NETWORK, PIXELS, Distance
 from srstudy.networks.perceptual import feature_network, features
 
@@ -43,10 +44,19 @@ def test_a_border_of_four_pixels_does_not_count(distance, blurred):
     assert distance.between(distance.features(hr), framed) == distance.between(distance.features(hr), sr)
 
 
-@pytest.mark.parametrize("side", [256, 520], ids=["several at once", "one at a time"])
+@pytest.mark.parametrize("side", [256, 512], ids=["several at once", "one at a time"])
 def test_images_have_the_same_distance_alone_and_in_company(distance, photo, side):
-    hr = np.tile(photo, (2, 2, 1))[:side, :side]
+    hr = photo[:side, :side]
     srs = [gaussian_filter(hr, (sigma, sigma, 0)) for sigma in (1, 2, 3)]
     assert (side**2 * 2 <= PIXELS) == (side == 256)
     known = distance.features(hr)
-    assert distance.of_each(known, srs) == [distance.between(known, sr) for sr in srs]
+    assert distance.of_each(hr, srs) == [distance.between(known, sr) for sr in srs]
+
+
+def test_tiles_add_up_to_the_distance_of_the_whole_image(distance, photo, monkeypatch):
+    """Of 504x440 px without border: the last tiles end between two places of the deepest layer."""
+    hr, sr = photo[:, :448], gaussian_filter(photo[:, :448], (1, 1, 0))
+    whole = distance.between(distance.features(hr), sr)
+    monkeypatch.setattr(module, "PIXELS", 1)
+    monkeypatch.setattr(module, "TILES", ((130, 8), (50, 24)))
+    assert distance.of_each(hr, [sr, hr]) == pytest.approx([whole, 0], rel=1e-6, abs=1e-9)

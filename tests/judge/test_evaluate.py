@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from srstudy import StudyError
 from srstudy.degrade.bicubic import downscale
+from srstudy.files import write_json
 from srstudy.judge import evaluate as evaluate_module
 from srstudy.judge.evaluate import KEYS, evaluate, judge_runs, methods_of, read_scores, reports_folder, sample_images
 from srstudy.judge.evaluate import test_images as images_of  # pytest would take its own name for a test
@@ -18,7 +21,7 @@ from srstudy.networks.enhance import Enhancer
 from srstudy.photos.images import read_rgb
 from srstudy.study import load_study
 
-RUN, RELEASED = "5k-32-plain", "recommended-psnr"
+RUN, RELEASED = "srgan-5k-32-plain", "recommended-psnr"
 
 
 @pytest.fixture
@@ -38,28 +41,68 @@ def trained(tiny_study):
     return study
 
 
-def test_every_test_set_has_a_folder_of_its_own_apart_from_the_study_s(study):
+def test_every_test_set_has_a_folder_of_its_own_apart_from_the_study_s(tiny_study):
+    study = tiny_study.load()
     reports = study.root / "reports"
-    folders = [reports_folder(study, name) for name in (None, "../sets/set5/hr", "../sets/set14/hr", "..", ".")]
-    assert folders[0] == reports
-    assert len(set(folders)) == 5
+    (reports / "test_sets" / "set5-hr").mkdir(parents=True)  # as it is committed
+    names = (None, "../sets/set5/hr", "../other/set5/hr", "../sets/set14/hr", "..", ".", 2024)
+    folders = [reports_folder(study, name) for name in names]
+    assert folders[:2] == [reports, reports / "test_sets" / "set5-hr"]
+    assert len(set(folders)) == 7
     assert all(folder.parent == reports / "test_sets" for folder in folders[1:])
+    assert [reports_folder(study, name) for name in names[::-1]] == folders[::-1]
 
 
-def test_all_images_of_a_test_set_that_can_t_be_judged_are_named_with_what_is_wrong(study, photo, save_image):
-    save_image(photo[:67, :70], "set/a.png")
-    save_image(photo, "set/a.bmp")
-    folder = save_image(photo[:63, :80], "set/small.png").parent
+def test_what_can_t_be_judged_in_a_test_set_is_named_and_the_rest_is_judged(study, photo, save_image):
+    folder = save_image(photo[:67, :70], "set/a.png").parent
+    save_image(photo[:63, :80], "set/small.png")
     (folder / "broken.jpg").write_text("no image")
-    with pytest.raises(StudyError) as raised:
-        images_of(study, folder)
-    twice, broken, small = str(raised.value).splitlines()
-    assert "a.png: there is another image called 'a'; rename" in twice
+    images = images_of(study, folder)
+    assert {name: image.shape for name, image in images.items()} == {"a": (64, 68, 3)}  # multiples of 4
+    broken, small = images.left_out
     assert "broken.jpg: not an image that Pillow can read" in broken
-    assert small == "small: 80x63 are too few pixels to judge; use at least 64 a side."
-    for name in ("a.bmp", "small.png", "broken.jpg"):
-        (folder / name).unlink()
-    assert images_of(study, folder)["a"].shape == (64, 68, 3)  # multiples of 4
+    assert "small.png: 80x63 are too few pixels; use at least 64 a side." in small
+
+
+def test_test_images_are_read_when_they_are_asked_for(study, photo, save_image):
+    images = images_of(study, save_image(photo, "set/a.png").parent)
+    save_image(photo[:80], "set/a.png")
+    assert images["a"].shape == (80, 512, 3)
+
+
+LARGE = """
+import numpy as np, resource
+from srstudy import runtime
+runtime.start(1)
+from srstudy.judge.evaluate import Method, evaluate
+from srstudy.networks.architectures import srgan_generator
+from srstudy.networks.enhance import Enhancer
+random = np.random.default_rng(0)
+image = np.kron(random.integers(0, 256, (339, 510, 3), np.uint8), np.ones((4, 4, 1), np.uint8))
+evaluate({"large": image}, [Method("run", "", "image", Enhancer(srgan_generator(32, 1), "image"))])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="counts a process's memory in KiB")
+def test_an_image_of_2040x1356_is_judged_in_two_gigabytes(root):
+    done = subprocess.run([sys.executable, "-c", LARGE], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 2e9 / 1024
+
+
+def test_a_lost_snapshot_is_an_error_and_none_of_a_run_that_ended_before(trained):
+    run = trained.run(RUN)
+    (run.folder / "snapshot.keras").unlink()
+    record, lost = trained.root / "reports" / "runs" / f"{RUN}.json", "its snapshot after 10 epochs is lost"
+    for step in (None, run.snapshot_step):
+        if step:
+            write_json(record, {"step": step})
+        with pytest.raises(StudyError, match=rf"{RUN}: {lost}; .* `dvc repro train@{RUN}`"):
+            methods_of(trained, run)
+    write_json(record, {"step": run.snapshot_step - 1})
+    assert {method.snapshot for method in methods_of(trained, run)} == {""}
 
 
 def test_a_folder_that_is_not_there_is_named_without_detours(study):
@@ -130,6 +173,15 @@ def test_a_run_is_judged_again_only_if_something_has_changed(trained, images, mo
     assert judged() == {RUN, RELEASED}
     monkeypatch.setattr(evaluate_module, "code_fingerprint", lambda *names: "of another code")
     assert judged() == {RUN, RELEASED}
+
+
+def test_large_images_have_the_figures_of_small_ones(trained, images, monkeypatch):
+    """Measured one after the other, with one SR image in memory."""
+    methods = methods_of(trained, trained.run(RUN))
+    small = evaluate(images, methods)
+    monkeypatch.setattr(evaluate_module, "LARGE", 0)
+    monkeypatch.setattr(evaluate_module, "SRS", 0)
+    assert evaluate(images, methods).equals(small)
 
 
 def test_what_is_judged_leaves_scores_means_and_sr_images(trained, images):

@@ -2,7 +2,6 @@
 
 import av
 import numpy as np
-import pandas as pd
 import pytest
 
 from srstudy import StudyError
@@ -27,6 +26,11 @@ def test_blockiness_is_the_step_at_the_grid_over_that_elsewhere_wherever_the_gri
     rise = np.where(np.arange(1, 64) % 8 == offset % 8, height, 1)
     levels = np.concatenate([[0], np.cumsum(rise)])
     assert blockiness((levels[:, None] + levels[None]) / 2 + 20) == pytest.approx(height, rel=0.02)
+
+
+def test_blockiness_of_a_picture_of_blocks_alone_is_that_of_its_steps_over_those_of_rounding():
+    blocks = np.kron(np.arange(64.0).reshape(8, 8) % 9 * 20, np.ones((8, 8)))
+    assert 100 < blockiness(blocks) < 1000
 
 
 @pytest.mark.parametrize("waves", [0.2, 0.8, 1.6])
@@ -119,10 +123,21 @@ def test_the_camera_s_lr_is_more_like_the_clip_than_bicubic_lr_is(root, study, f
 
 
 def test_measures_are_those_of_the_same_patches_by_every_method(corner):
-    enlarged = {"repeated": [np.kron(frame, np.ones((4, 4, 1), np.uint8)) for frame in corner]}
-    table = footage.measures_of_enlarged(corner, enlarged).set_index("method")
-    pd.testing.assert_series_equal(table.loc[FRAME], footage.measures_of_patches(corner).mean(), check_names=False)
-    np.testing.assert_allclose(table.loc["repeated"].iloc[:2], table.loc[FRAME].iloc[:2])
+    enlarged = {"repeated": np.kron(corner[0], np.ones((4, 4, 1), np.uint8))}
+    table = footage.measures_of_enlarged(corner[0], enlarged).set_index("method")
+    np.testing.assert_array_equal(table.loc[FRAME], footage.measures_of_patches(corner[:1]))
+    np.testing.assert_allclose(table.loc["repeated"].iloc[:, :2], table.loc[FRAME].iloc[:, :2])
+
+
+def test_figures_of_two_clips_of_one_name_lie_apart_and_those_of_the_committed_one_where_they_are(root, tmp_path, home):
+    place = tmp_path / "reports" / "footage"
+    for name in (footage.CLIP, f"./{footage.CLIP}", tmp_path / footage.CLIP):
+        assert footage.results_folder(tmp_path, name) == place
+    clips = ("one/a.mp4", "two/a.mp4", "one/a.avi", tmp_path / "one" / "a.mp4", "~/a.mp4", home / "a.mp4")
+    first, second, third, same, mine, also_mine = (footage.results_folder(tmp_path, clip).name for clip in clips)
+    assert (first, same, mine) == ("a", "a", also_mine)
+    assert len({first, second, third, mine}) == 4
+    assert str(tmp_path) not in (place / "a" / "source.txt").read_text()
 
 
 def test_crops_are_the_places_with_most_contrast_the_same_by_every_method(corner):

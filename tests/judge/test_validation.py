@@ -55,4 +55,10 @@ def test_a_generator_that_answers_all_with_one_image_has_no_diversity(validation
     black[-1] = black[-1] - 10
     means, srs = validation(black)
     assert len({sr.tobytes() for sr in srs.values()}) == 1
-    assert means["diversity"] == 0
+    assert means["diversity"] < 0.01
+
+
+def test_diversity_of_equal_photographs_is_a_number_like_any_other(photos):
+    """Relative to HR that does not differ."""
+    equal = Validation({name: photos["left"] for name in photos}, residual_generator(4, 1), "image")
+    assert equal(residual_generator(4, 1).get_weights())[0]["diversity"] == 1

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from srstudy.networks import enhance as module
 from srstudy.networks.architectures import residual_generator, srgan_generator
 from srstudy.networks.enhance import Enhancer, has_batch_norm
 
@@ -53,3 +54,19 @@ def test_any_size_becomes_four_times_as_large(photo):
     enhance = Enhancer(residual_generator(4, 1), "moving")
     for height, width in ((7, 9), (16, 16)):
         assert enhance(photo[:height, :width]).shape == (4 * height, 4 * width, 3)
+
+
+@pytest.mark.parametrize("statistics", ["image", "moving"])
+@pytest.mark.parametrize("kind", ["paper's, pixel shuffle", "paper's, nearest", "residual"])
+def test_strips_of_a_large_image_make_the_sr_of_the_whole(generator, photo, monkeypatch, kind, statistics):
+    models = {"paper's, pixel shuffle": generator, "paper's, nearest": srgan_generator(4, 1, upscaling="nearest")}
+    model = models.get(kind) or residual_generator(4, 2)
+    random = np.random.default_rng(0)
+    model.set_weights([w if w.ndim < 4 else random.normal(0, 0.2, w.shape) for w in model.get_weights()])
+    whole = Enhancer(model, statistics)(photo[:50, :20])
+    for name in ("LARGE_MAPS", "SMALL_MAPS"):
+        monkeypatch.setattr(module, name, 7 * 20)  # the last one has a row
+    strips = Enhancer(model, statistics)(photo[:50, :20])
+    assert whole.shape == strips.shape == (200, 80, 3)
+    assert np.abs(strips.astype(int) - whole).max() <= 1  # a sum that another shape adds up in another order
+    assert (strips != whole).mean() < 1e-3

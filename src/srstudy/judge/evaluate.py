@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections import UserDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,19 +20,33 @@ from tqdm import tqdm
 
 from srstudy import StudyError
 from srstudy.degrade.bicubic import SCALE, crop_to_multiple, downscale, upscale
-from srstudy.files import replacing, write_csv, write_json, write_text
+from srstudy.files import own_folder, replacing, resolved, write_csv, write_json, write_text
 from srstudy.inputs import code_fingerprint
 from srstudy.judge.distance import Distance
 from srstudy.judge.metrics import MEASURES, Picture, measures
 from srstudy.networks.architectures import load_model
 from srstudy.networks.enhance import Enhancer, has_batch_norm
-from srstudy.photos.images import list_images, read_photo, read_rgb
-from srstudy.photos.manifest import open_manifest, usable
+from srstudy.photos.images import read_photo, read_rgb, readable_images
+from srstudy.photos.manifest import judged_rows, open_manifest
 from srstudy.photos.sources import sample_photos
 from srstudy.settings import BICUBIC
 from srstudy.study import Run, Study
 
 KEYS = ["photo", "run", "snapshot", "statistics"]  # of a table of scores, as text; the measures follow
+LARGE = 2**21  # bytes of an image from which on each is measured alone: that takes 100 times as many
+SRS = 2**24  # bytes of SR images of one HR image that are in memory at once
+
+
+class Images(UserDict):
+    """HR images by name, uint8 [H, W, 3], sides multiples of 4, made of functions: each is read when it is asked for.
+
+    `left_out` says of other files in the same folder why they can't be judged.
+    """
+
+    left_out: Sequence[str] = ()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return crop_to_multiple(self.data[name]())
 
 
 @dataclass(frozen=True)
@@ -46,30 +61,21 @@ class Method:
     enhance: Callable[[np.ndarray], np.ndarray]
 
 
-def test_images(study: Study, test_set: str | Path | None = None) -> dict[str, np.ndarray]:
-    """HR test images by name, uint8 [H, W, 3], their sides multiples of 4: the study's (their centres, if the profile
-    says so), or those of a folder, whose path is absolute or starts at the project's folder.
+def test_images(study: Study, test_set: str | Path | None = None) -> Images:
+    """HR test images: the study's, or those of a name under `data.sources` (their centres, if the profile says so); or
+    of a folder, whose path is absolute or starts at the project's folder, but for what is too small or can't be read.
 
-    Raises StudyError for a folder that is missing or empty, and, with a line for each of the first ten, for images that
-    can't be read, are too small to judge, or share a name.
+    Raises StudyError for a folder that is missing, or a source or folder that holds nothing to judge.
     """
-    images, problems = {}, []
-    if test_set is None:
-        rows = usable(open_manifest(study.root / "data" / "manifest.parquet"), "test")
-        images = {row.id: _centre(read_photo(study.root, row), study.profile.test_crop) for row in rows.itertuples()}
-    for path in list_images(_folder(study, test_set)) if test_set is not None else ():
-        if path.stem in images:
-            problems.append(f"{path}: there is another image called '{path.stem}'; rename one of them.")
-        try:
-            images[path.stem] = read_rgb(path)
-        except StudyError as error:
-            problems.append(str(error))
-    for name, (height, width, _) in ((name, hr.shape) for name, hr in images.items()):
-        if min(height, width) < 16 * SCALE:
-            problems.append(f"{name}: {width}x{height} are too few pixels to judge; use at least {16 * SCALE} a side.")
-    if problems:
-        raise StudyError("\n".join(problems[:10]))
-    return {name: crop_to_multiple(hr) for name, hr in images.items()}
+    if test_set is None or test_set in study.data.sources:
+        manifest, side = open_manifest(study.root / "data" / "manifest.parquet"), study.profile.test_crop
+        rows = judged_rows(manifest, test_set)
+        readers = {row.id: lambda row=row: _centre(read_photo(study.root, row), side) for row in rows.itertuples()}
+        return Images(readers)
+    found, left_out = readable_images(resolved(study.root, test_set), smallest=16 * SCALE)
+    images = Images({name: partial(read_rgb, path) for name, path in found.items()})
+    images.left_out = left_out
+    return images
 
 
 def sample_images(study: Study, split: str, count: int | None = None) -> dict[str, np.ndarray]:
@@ -79,15 +85,16 @@ def sample_images(study: Study, split: str, count: int | None = None) -> dict[st
 
 
 def reports_folder(study: Study, test_set: str | Path | None = None) -> Path:
-    """Where the figures go: those on another test set apart from the study's own, named by its last two folders."""
+    """Where the figures go: those on another test set apart from the study's own, named as its source is, or by the
+    last two folders, see `own_folder`.
+    """
     if test_set is None:
         return study.root / "reports"
-    folder = _folder(study, test_set)
-    return study.root / "reports" / "test_sets" / "-".join(filter(None, (folder.parent.name, folder.name)))
-
-
-def _folder(study: Study, test_set: str | Path) -> Path:
-    return (study.root / Path(test_set).expanduser()).resolve()
+    if test_set in study.data.sources:
+        return study.root / "reports" / "test_sets" / test_set
+    folder = resolved(study.root, test_set)
+    name = "-".join(filter(None, (folder.parent.name, folder.name)))
+    return own_folder(study.root / "reports" / "test_sets" / name, folder)
 
 
 def _centre(image: np.ndarray, side: int | None) -> np.ndarray:
@@ -98,17 +105,21 @@ def _centre(image: np.ndarray, side: int | None) -> np.ndarray:
 def methods_of(study: Study, run: Run) -> list[Method]:
     """The generator of a run, its snapshot if it has one, and each of them with the other batch-norm statistics.
 
-    Raises StudyError, naming the command that trains the run, if it is not trained.
+    Raises StudyError, naming the command that trains the run, if it is not trained, or its snapshot is lost.
     """
-    models, snapshot = {"": run.generator}, run.folder / "snapshot.keras"
-    if run.snapshot is not None and snapshot.is_file():  # a run that ended before it has none
-        models[f"{run.snapshot:g}"] = snapshot
-    methods = []
+    models, methods, record = {"": run.generator}, [], study.root / "reports" / "runs" / f"{run.name}.json"
+    reached = json.loads(record.read_text(encoding="utf-8"))["step"] if record.is_file() else run.steps
+    if run.snapshot is not None and reached >= run.snapshot_step:  # a run that ended before it has none
+        models[f"{run.snapshot:g}"] = run.folder / "snapshot.keras"
+        if not models[f"{run.snapshot:g}"].is_file():
+            lost = f"its snapshot after {run.snapshot:g} epochs is lost"
+            raise StudyError(f"{run.name}: {lost}; run `dvc checkout` to bring it back, or `{run.how_to_train}`.")
     for epochs, path in models.items():
         generator = load_model(path)
+        network, weights = generator.to_json(), generator.get_weights()
         both = (study.evaluation.statistics, study.evaluation.other)
         for statistics in both if has_batch_norm(generator) else ("",):
-            enhance = partial(_enhance, _network(generator.to_json(), statistics), generator.get_weights())
+            enhance = partial(_enhance, _network(network, statistics), weights)
             methods.append(Method(run.name, epochs, statistics, enhance))
     return methods
 
@@ -135,18 +146,19 @@ def evaluate(
     `keep`: a folder for SR of each run's first method, as RUN/IMAGE.png. `lr_of`: makes LR of an image's name and HR.
     """
     firsts = {method.run: method for method in reversed(methods)} if keep else {}
+    folders = {method: Path(keep) / run for run, method in firsts.items()}
     methods, distance, rows = [Method(BICUBIC, "", "", upscale), *methods], Distance(), []
     with ThreadPoolExecutor(2) as threads:  # NumPy measures some images while TensorFlow works on the next
         for name, hr in tqdm(images.items(), desc="judging", unit="photo"):
-            lr, picture = lr_of(name, hr), Picture(hr)
-            srs, measured = [method.enhance(lr) for method in methods], []
-            for method, sr in zip(methods, srs):
-                path = Path(keep) / method.run / f"{name}.png" if firsts.get(method.run) is method else None
-                measured.append(threads.submit(_measure, picture, sr, path))
-            distances = distance.of_each(distance.features(hr), srs)
-            for method, figures, far in zip(methods, measured, distances):
-                keys = (name, method.run, method.snapshot, method.statistics)
-                rows.append({**dict(zip(KEYS, keys)), **figures.result(), "perceptual": far})
+            lr, picture, at_once = lr_of(name, hr), Picture(hr), max(1, SRS // hr.nbytes)
+            each = threads.map if hr.nbytes <= LARGE else map  # the latter when the network is done, one by one
+            for some in (methods[start : start + at_once] for start in range(0, len(methods), at_once)):
+                srs = [method.enhance(lr) for method in some]
+                paths = [folders[method] / f"{name}.png" if method in folders else None for method in some]
+                measured = each(partial(_measure, picture), srs, paths)
+                for method, far, figures in zip(some, distance.of_each(hr, srs), measured):
+                    keys = (name, method.run, method.snapshot, method.statistics)
+                    rows.append({**dict(zip(KEYS, keys)), **figures, "perceptual": far})
     return pd.DataFrame(rows, columns=[*KEYS, *MEASURES])
 
 
@@ -167,7 +179,8 @@ def judge_runs(
     """
     marks = {run.name: reports / "sr" / run.name / "judged.txt" for run in runs}
     known = {name: mark.read_text(encoding="utf-8") for name, mark in marks.items() if mark.is_file() and not again}
-    due = [run for run in runs if known.get(run.name) != _fingerprint(study, run, images, reports)]
+    fingerprint = partial(_fingerprint, study, reports=reports, images=_digests(images))
+    due = [run for run in runs if known.get(run.name) != fingerprint(run)]
     if due:
         reports.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=reports) as folder:
@@ -177,7 +190,7 @@ def judge_runs(
             for run in due:
                 with replacing(reports / "sr" / run.name) as place:
                     os.replace(Path(folder, run.name), place)
-                write_text(marks[run.name], _fingerprint(study, run, images, reports))
+                write_text(marks[run.name], fingerprint(run))
     scores = read_scores(*(reports / "scores" / f"{name}.csv" for name in (BICUBIC, *marks)))
     first = scores[(scores.snapshot == "") & scores.statistics.isin(["", study.evaluation.statistics])]
     means = first.groupby("run")[list(MEASURES)].mean().round(6).to_dict("index")
@@ -193,15 +206,18 @@ def read_scores(*paths: Path) -> pd.DataFrame:
     return pd.concat([pd.read_csv(path, **options) for path in paths], ignore_index=True)
 
 
-def _fingerprint(study: Study, run: Run, images: Mapping[str, np.ndarray], reports: Path) -> str:
-    """SHA-256 over what decides a run's scores, over the scores, and over its SR images."""
-    found = hashlib.sha256(repr((run.name, run.snapshot, study.evaluation.statistics)).encode())
+def _digests(images: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """SHA-256 of each image."""
+    return {name: hashlib.sha256(f"{hr.shape}".encode() + hr.tobytes()).hexdigest() for name, hr in images.items()}
+
+
+def _fingerprint(study: Study, run: Run, images: dict[str, str], reports: Path) -> str:
+    """SHA-256 over what decides a run's scores, with `_digests` of the images, over these, and over its SR images."""
+    found = hashlib.sha256(repr((run.name, run.snapshot, study.evaluation.statistics, images)).encode())
     models, packages = (run.generator, run.folder / "snapshot.keras"), ("tensorflow", "keras", "numpy", "scikit-image")
     code = code_fingerprint("srstudy.judge.evaluate.evaluate", "srstudy.judge.evaluate.methods_of")
     found.update(f"{code} {[version(package) for package in packages]}".encode())
     scores = (reports / "scores" / f"{name}.csv" for name in (BICUBIC, run.name))
     for path in (*models, *scores, *((reports / "sr" / run.name / f"{name}.png") for name in images)):
         found.update(hashlib.sha256(path.read_bytes()).digest() if path.is_file() else b"none")
-    for name, hr in images.items():
-        found.update(f"{name} {hr.shape}".encode() + hr.tobytes())
     return found.hexdigest()

@@ -13,7 +13,8 @@ from PIL import Image
 
 from srstudy import StudyError
 from srstudy.degrade.bicubic import SCALE
-from srstudy.judge.metrics import luma
+from srstudy.files import own_folder, resolved
+from srstudy.judge.metrics import luma, ratio
 from srstudy.photos.facts import noise
 
 CLIP = Path("data") / "sample" / "cctv.avi"
@@ -34,8 +35,8 @@ def read_frames(path: str | Path, count: int) -> list[np.ndarray]:
     try:
         with av.open(str(path)) as container:
             total = sum(1 for _ in container.decode(video=0))
-            numbers = {round(place) for place in np.linspace(0, total - 1, count)}
-            container.seek(0)
+        numbers = {round(place) for place in np.linspace(0, total - 1, count)}
+        with av.open(str(path)) as container:  # from the beginning: not every stream can go back
             decoded = enumerate(container.decode(video=0))
             frames = [frame.to_ndarray(format="rgb24") for number, frame in decoded if number in numbers]
     except FileNotFoundError:
@@ -49,10 +50,10 @@ def read_frames(path: str | Path, count: int) -> list[np.ndarray]:
     return frames
 
 
-def results_folder(root: Path, clip: str) -> Path:
-    """Where the figures go: those of another clip than the committed one in a folder of its name."""
-    folder = root / "reports" / "footage"
-    return folder if Path(clip) == CLIP else folder / Path(clip).stem
+def results_folder(root: Path, clip: str | Path) -> Path:
+    """Where the figures go: those of another clip than the committed one in a folder of its name, see `own_folder`."""
+    folder, clip = root / "reports" / "footage", resolved(root, clip)
+    return folder if clip == resolved(root, CLIP) else own_folder(folder / clip.stem, clip)
 
 
 def patches(image: np.ndarray) -> list[Place]:
@@ -73,7 +74,7 @@ def blockiness(grey: np.ndarray) -> float:
         steps = np.abs(np.diff(grey, axis=axis)).mean(axis=1 - axis)
         on = [steps[start::BLOCK].mean() for start in range(BLOCK)]
         best = int(np.argmax(on))
-        ratios.append(on[best] / max(np.delete(steps, np.s_[best::BLOCK]).mean(), 1e-9))
+        ratios.append(ratio(on[best], np.delete(steps, np.s_[best::BLOCK]).mean()))
     return float(np.mean(ratios))
 
 
@@ -121,14 +122,13 @@ def overlap(one: Sequence[float], other: Sequence[float]) -> float:
     return float(np.minimum(*shares).sum())
 
 
-def measures_of_enlarged(frames: Sequence[np.ndarray], enlarged: Mapping[str, Sequence[np.ndarray]]) -> pd.DataFrame:
-    """Means of the measures over the same patches of the frames as they are and by each method; a row each."""
-    rows = [{"method": FRAME, **measures_of_patches(frames).mean()}]
-    places = [patches(frame) for frame in frames]
-    for name, images in enlarged.items():
-        cut = (image[_scaled(place)] for image, some in zip(images, places) for place in some)
-        rows.append({"method": name, **no_reference_measures(cut, SCALE).mean()})
-    return pd.DataFrame(rows)
+def measures_of_enlarged(frame: np.ndarray, enlarged: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """The measures of the same patches of a frame as it is and by each method, named in `method`; a row a patch."""
+    tables = [measures_of_patches([frame]).assign(method=FRAME)]
+    for name, image in enlarged.items():
+        cut = (image[_scaled(place)] for place in patches(frame))
+        tables.append(no_reference_measures(cut, SCALE).assign(method=name))
+    return pd.concat(tables)
 
 
 def crops(frame: np.ndarray, enlarged: Mapping[str, np.ndarray], count: int) -> list[dict[str, np.ndarray]]:

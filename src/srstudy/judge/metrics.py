@@ -3,6 +3,8 @@
 Images are uint8 [H, W, 3] RGB, SR as large as HR; a border of 4 pixels is left out, as the field does.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab, rgb2ycbcr
 from skimage.metrics import structural_similarity
@@ -10,6 +12,8 @@ from skimage.metrics import structural_similarity
 from srstudy.degrade.bicubic import SCALE
 
 EQUAL_DB = 100.0  # PSNR of equal images, which would be infinite and spoil every mean
+BAND = 2**18  # pixels of an image that are measured at once: some of the measures take 200 bytes for each
+ROUNDING = 0.25  # mean step from pixel to pixel, in 8-bit levels, that rounding to levels makes of a flat image
 
 # What the tables call them, and whether more is better (1), less (-1), or nearer to the target is (0).
 MEASURES = {
@@ -31,7 +35,8 @@ class Picture:
 
     def __init__(self, image: np.ndarray):
         self.rgb = inner(image)
-        self.luma, self.lab = luma(self.rgb), rgb2lab(self.rgb)
+        parts = [self.rgb[rows] for rows in bands(self.rgb)]
+        self.luma, self.lab = (np.concatenate([convert(part) for part in parts]) for convert in (luma, rgb2lab))
         self.slope = np.hypot(*np.gradient(self.luma)).mean()
 
 
@@ -43,16 +48,21 @@ def measures(hr: Picture, sr: Picture) -> dict[str, float]:
     """
     shift_a, shift_b = colour_shift(hr, sr)
     return {
-        "psnr_y": psnr(hr.luma, sr.luma), "psnr_rgb": psnr(hr.rgb.astype(float), sr.rgb.astype(float)),
-        "ssim_y": ssim(hr.luma, sr.luma), "ssim_rgb": ssim(hr.rgb, sr.rgb, channel_axis=2),
-        "shift_a": shift_a, "shift_b": shift_b, "delta_e": float(deltaE_ciede2000(hr.lab, sr.lab).mean()),
-        "sharpness": float(sr.slope / max(hr.slope, 1e-9)),  # below 1 is softer than the original, above 1 harsher
+        "psnr_y": psnr(hr.luma, sr.luma), "psnr_rgb": psnr(hr.rgb, sr.rgb),
+        "ssim_y": by_bands(ssim, hr.luma, sr.luma, 10), "ssim_rgb": by_bands(rgb_ssim, hr.rgb, sr.rgb, 10),
+        "shift_a": shift_a, "shift_b": shift_b, "delta_e": by_bands(delta_e, hr.lab, sr.lab),
+        "sharpness": ratio(sr.slope, hr.slope),  # below 1 is softer than the original, above 1 harsher
     }  # fmt: skip
 
 
+def ratio(steps: float, others: float) -> float:
+    """Of two mean differences in 8-bit levels; those below ROUNDING, which rounding alone could make, count as it."""
+    return float(max(steps, ROUNDING) / max(others, ROUNDING))
+
+
 def psnr(hr: np.ndarray, sr: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB of floats in [0, 255]; 100 for equal ones."""
-    error = np.mean((hr - sr) ** 2)
+    """Peak signal-to-noise ratio in dB of values in [0, 255]; 100 for equal ones."""
+    error = by_bands(lambda hr, sr: np.mean((hr.astype(float) - sr) ** 2), hr, sr)
     return float(min(10 * np.log10(255**2 / error), EQUAL_DB)) if error else EQUAL_DB
 
 
@@ -60,6 +70,28 @@ def ssim(hr: np.ndarray, sr: np.ndarray, **axis: int) -> float:
     """Structural similarity of values in [0, 255] (Wang et al. 2004): Gaussian windows of 11x11 pixels, sigma 1.5."""
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
     return float(structural_similarity(hr, sr, **options, **axis))
+
+
+def rgb_ssim(hr: np.ndarray, sr: np.ndarray) -> float:
+    """`ssim`, mean over the channels of RGB."""
+    return ssim(hr, sr, channel_axis=2)
+
+
+def delta_e(hr: np.ndarray, sr: np.ndarray) -> float:
+    """Mean difference of two images in CIELAB (CIEDE2000)."""
+    return float(deltaE_ciede2000(hr, sr).mean())
+
+
+def bands(image: np.ndarray, overlap: int = 0) -> list[slice]:
+    """Rows of an image that cover it part by part, with so many rows in common."""
+    rows, height = max(1, BAND // image.shape[1]), len(image) - overlap
+    return [slice(top, min(top + rows, height) + overlap) for top in range(0, height, rows)]
+
+
+def by_bands(measure: Callable[..., float], hr: np.ndarray, sr: np.ndarray, overlap: int = 0) -> float:
+    """A mean over the places of an image, which leaves out half of `overlap` at each border, added up from bands."""
+    parts, height = [(hr[rows], sr[rows]) for rows in bands(hr, overlap)], len(hr) - overlap
+    return sum(measure(*part) * ((len(part[0]) - overlap) / height) for part in parts)
 
 
 def colour_shift(hr: Picture, sr: Picture) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from srstudy.degrade.camera import lr_for_scoring
 from srstudy.judge.distance import Distance
-from srstudy.judge.metrics import Picture, colour_shift, psnr
+from srstudy.judge.metrics import Picture, colour_shift, psnr, ratio
 from srstudy.networks.enhance import Enhancer
 from srstudy.settings import Camera
 
@@ -42,7 +42,7 @@ class Validation:
             rows.append((psnr(hr.luma, sr.luma), *colour_shift(hr, sr), self._distance.between(features, srs[name])))
         means = (float(np.mean(column)) for column in zip(*rows))
         figures = dict(zip(("psnr_y", "shift_a", "shift_b", "perceptual"), means))
-        return {**figures, "diversity": _spread(srs) / max(_spread(self.photos), 1e-9)}, srs
+        return {**figures, "diversity": ratio(_spread(srs), _spread(self.photos))}, srs
 
 
 def _spread(images: Mapping[str, np.ndarray]) -> float:
