@@ -15,7 +15,7 @@ ENV := PATH="$$PWD/$(BIN):$$PATH" DVC_NO_ANALYTICS=1
 PIP := PIP_USE_PEP517=1 $(BIN)/python -m pip install -q --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install study status pages readme test quick lint ablation bench lab lock clean
+.PHONY: help install nogit study status pages readme test quick lint ablation bench lab lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,13 +40,17 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 	@echo "make: installed"
 
-study: $(STAMP) ## run what is not up to date of the study (dvc repro), then print the result table
+# DVC wants git, unless it is told that there is none, as in a copy that was downloaded as a ZIP.
+nogit: $(STAMP)
+	@[ -e .git ] || $(BIN)/dvc config --local core.no_scm true
+
+study: $(STAMP) nogit ## run what is not up to date of the study (dvc repro), then print the result table
 	@$(BIN)/python -m srstudy.study
 	@$(ENV) $(BIN)/dvc repro
 	@$(ENV) $(BIN)/python -m srstudy.report.scores
 
 # DVC compares the files that `inputs` writes, so they have to be of now; that stage alone runs, and nothing trains.
-status: $(STAMP) ## say which stages a change touches, and run none of them
+status: $(STAMP) nogit ## say which stages a change touches, and run none of them
 	@$(ENV) $(BIN)/dvc repro -q --single-item inputs
 	@$(ENV) $(BIN)/dvc status
 
@@ -66,7 +70,7 @@ quick: lint ## lint, then run the tests that train and kill nothing: 3 minutes
 lint: $(STAMP) ## check code and notebooks with ruff
 	@$(BIN)/ruff check .
 
-ablation: $(STAMP) ## train the recommended recipe with one thing changed at a time (about 20 minutes)
+ablation: $(STAMP) ## train the recommended recipe with one thing changed at a time (half an hour to an hour)
 	@$(ENV) $(BIN)/python notebooks/run.py 06_ablation
 
 bench: $(STAMP) ## time the study against other ways of doing it (installs PyTorch, ONNX Runtime, OpenVINO: 3 GB)
@@ -76,8 +80,9 @@ bench: $(STAMP) ## time the study against other ways of doing it (installs PyTor
 	@$(subst .venv,.venv-bench,$(BIN))/python benchmarks/anatomy.py
 	@$(subst .venv,.venv-bench,$(BIN))/python benchmarks/run.py
 
+# JupyterLab writes the version of Python into each notebook that it saves, and into DVC's cache where a file is a link.
 lab: $(STAMP) ## open the notebooks in JupyterLab, with nbdime to compare versions
-	@$(ENV) $(BIN)/jupyter lab
+	@$(ENV) $(BIN)/jupyter lab --ContentsManager.pre_save_hook=srstudy.files.before_save
 
 # Keeps the versions in the lock where they still fit; `make lock LOCK=--upgrade` takes the newest ones.
 # Fewest: one version of each package for all Pythons, so that results do not depend on the Python.

@@ -11,6 +11,7 @@ import html
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))  # the code beside it, as in run.py
 from srstudy import StudyError
 from srstudy.files import write_text
 from srstudy.study import load_study
@@ -21,13 +22,14 @@ STYLE = Path(__file__).with_name("page.css")
 
 
 def main() -> None:
-    """Make the pages that are missing or of another notebook; the mark at the end of a page tells of which it is."""
+    """Make the pages that are missing or of another notebook or style; the mark at the end of a page tells of which."""
     copy_example()
     made, pages = 0, ROOT / "build" / "pages"
     for path in executed():
         name = path.stem if path.parent.name == "reports" else f"{path.stem} {path.parent.name}"
         target = pages / f"{name.replace(' ', '-')}.html"
-        mark = f"<!-- {hashlib.sha256(path.read_bytes() + STYLE.read_bytes()).hexdigest()} -->\n"
+        made_of = b"".join(file.read_bytes() for file in (path, STYLE, Path(__file__)))
+        mark = f"<!-- {hashlib.sha256(made_of).hexdigest()} -->\n"
         if not target.is_file() or not target.read_text(encoding="utf-8").endswith(mark):
             write_text(target, page(path, name) + mark)
             made += 1

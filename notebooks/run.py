@@ -1,4 +1,4 @@
-"""Run one notebook as a stage: `python notebooks/run.py 03_train [--name 5k-32-plain] [-p key value ...]`.
+"""Run one notebook as a stage: `python notebooks/run.py 03_train [--name srgan-5k-32-plain] [-p key value ...]`.
 
 The executed notebook lands in `reports/`, that of a training beside its model, cleaned of everything that differs
 between equal runs. Progress is shown live. A StudyError, a full disk, a kernel that dies, SIGTERM or Ctrl-C ends in one
@@ -8,7 +8,7 @@ line and exit code 1.
 from __future__ import annotations
 
 import argparse
-import errno
+import ast
 import os
 import re
 import shutil
@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import yaml
 
+# An experiment of DVC runs in a copy of the project: by the code there, whatever the environment has installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from srstudy import StudyError
 from srstudy.files import COMPLETE, write_text
 from srstudy.runtime import is_chief
-from srstudy.settings import pick
+from srstudy.settings import parse, pick, read_yaml
 from srstudy.study import load_study
 
 sys.modules.setdefault("rfc3987_syntax", None)  # jsonschema would build a grammar of web addresses, for 2 s a stage
@@ -85,19 +86,23 @@ def run(title: str, name: str | None, texts: dict[str, str]) -> None:
 
 
 def typed(path: Path, texts: dict[str, str]) -> dict[str, Any]:
-    """Parameters as the notebook has them: text where its default is text, a list where that is one, else YAML."""
+    """Parameters of the kinds of the notebook's defaults: a list is [a, b] or a, b; where that is None, [a, b] or text.
+
+    Raises StudyError for an unknown parameter and a value of another kind.
+    """
     if not texts:
         return {}
     import papermill
 
     known, parameters = papermill.inspect_notebook(str(path)), {}
     for key, text in texts.items():  # of a misspelt one, papermill itself would only warn, and run with the default
-        default = pick(known, key, f"{path.name}, parameters")["default"]
-        try:
-            value = text if default.startswith(('"', "'")) else yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise StudyError(f"-p {key}: '{text}' is no value; write for example 3, null, or [a, b].") from None
-        parameters[key] = [value] if default.startswith("[") and not isinstance(value, list) else value
+        default = ast.literal_eval(pick(known, key, f"{path.name}, parameters")["default"])
+        if isinstance(default, (list, type(None))) and re.fullmatch(r"\[.*\]|null", text):
+            parameters[key] = read_yaml(text, f"-p {key}")
+        elif isinstance(default, list):
+            parameters[key] = [part.strip() for part in text.split(",")]
+        else:
+            parameters[key] = text if default is None else parse(type(default), text, f"-p {key}")
     return parameters
 
 
@@ -143,12 +148,13 @@ def one_sentence(name: str):
 
 def reason(error: Exception, name: str) -> str | None:
     """A sentence for what ended the notebook `name`, if that is no fault of its code."""
-    if type(error).__name__ == "DeadKernelError":
-        advice = "close other programs or choose a smaller profile, then run it again"
-        return f"{name}: its kernel died, probably because memory ran out; {advice}."
-    # On a disk without a byte left, Python finds no folder for temporary files to begin with.
-    if getattr(error, "errno", 0) == errno.ENOSPC or "No usable temporary directory" in str(error):
-        return f"{name}: the disk for temporary files is full; free some space or set TMPDIR to a folder that has some."
+    kind, said = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
+    if kind in ("DeadKernelError", "ResourceExhaustedError") or kind.endswith("MemoryError"):
+        what = "its kernel died, probably because memory ran out" if kind == "DeadKernelError" else "memory ran out"
+        return f"{name}: {what}; close other programs or choose a smaller profile, then run it again."
+    # Python, HDF5; and on a disk without a byte left, Python finds no folder for temporary files to begin with.
+    if re.search(r"\[Errno 28\]|errno = 28,|No usable temporary directory", said):
+        return f"{name}: the disk is full; free some space, or set TMPDIR to a folder elsewhere for temporary files."
     return None
 
 
@@ -172,6 +178,7 @@ def isolated():
         os.environ.update(IPYTHONDIR=folder, PYDEVD_DISABLE_FILE_VALIDATION="1", TF_CPP_MIN_LOG_LEVEL="3")
         os.environ.update(TQDM_MININTERVAL=seconds, TQDM_MAXINTERVAL=seconds)
         os.environ["PYTHONHASHSEED"] = "0"  # the order of a set is then no difference between equal runs
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT / "src"), os.environ.get("PYTHONPATH"))))
         yield
 
 
@@ -186,13 +193,24 @@ def clean(notebook):
         if cell.cell_type == "markdown":
             heading = [heading, *re.findall(r"^#+ (.+)", cell.source, re.MULTILINE)][-1]
         if cell.cell_type == "code":
-            cell["outputs"] = [output for output in cell.outputs if output.get("name") != "stderr"]
+            cell["outputs"] = without_stderr(cell.outputs)
             for output in cell["outputs"]:
                 text = output.get("data", {}).get("text/plain", "")  # the study's figures give their title
                 alt = text if text.startswith("Figure: ") else f"Figure: {heading}"
                 for kind in {"image/png", "image/jpeg"} & output.get("data", {}).keys():
                     output["metadata"][kind] = {"alt": alt}  # what a reader who can't see it is given
     return notebook
+
+
+def without_stderr(outputs):
+    """The other outputs; what stderr had divided of stdout is one again, as JupyterLab makes it when it opens it."""
+    kept = []
+    for output in outputs:
+        if kept and output.get("name") == kept[-1].get("name") == "stdout":
+            kept[-1]["text"] += output["text"]
+        elif output.get("name") != "stderr":
+            kept.append(output)
+    return kept
 
 
 if __name__ == "__main__":

@@ -67,23 +67,30 @@ def test_conda_installs_the_same_lock_on_a_supported_python():
     assert python in SpecifierSet(PROJECT["requires-python"])
 
 
-def imported() -> set[str]:
-    """The packages, but for Python's own, that the study's modules, scripts and notebooks import."""
-    texts = [path.read_text(encoding="utf-8") for path in (*ROOT.glob("src/**/*.py"), *ROOT.glob("notebooks/*.py"))]
-    for path in ROOT.glob("notebooks/*.ipynb"):
+def imported(*folders: str) -> set[str]:
+    """The packages, but for Python's own and the project's, that scripts and notebooks in these folders import."""
+    paths = [path for folder in folders for path in ROOT.glob(f"{folder}/**/*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    for path in (path for folder in folders for path in ROOT.glob(f"{folder}/*.ipynb")):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         texts += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     nodes = [node for text in texts for node in ast.walk(ast.parse(text))]
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
-    return {name.partition(".")[0] for name in names} - {"srstudy", *sys.stdlib_module_names}
+    own = {"srstudy", "tests", *(path.stem for path in paths)}
+    return {name.partition(".")[0] for name in names} - own - sys.stdlib_module_names
 
 
-def test_every_package_that_is_imported_is_declared():
+@pytest.mark.parametrize(
+    ("folders", "extras"), [(("src", "notebooks"), ()), (("tests",), ("dev",)), (("benchmarks",), ("bench",))]
+)
+def test_every_package_that_is_imported_is_declared(folders, extras):
     distributions = metadata.packages_distributions()
-    declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]} | {"pydantic-core"}
-    missing = {name for name in imported() if declared.isdisjoint(map(canonicalize_name, distributions[name]))}
-    assert missing == set()
+    wanted = sum((PROJECT["optional-dependencies"][extra] for extra in extras), PROJECT["dependencies"])
+    declared = {canonicalize_name(Requirement(text).name) for text in wanted} | {"pydantic-core"}
+    # Of a package that is not installed, such as what only `make bench` needs, the module's name is its own.
+    packages = {name: distributions.get(name, [name]) for name in imported(*folders)}
+    assert {name for name in packages if declared.isdisjoint(map(canonicalize_name, packages[name]))} == set()
 
 
 def test_installed_versions_are_the_locked_ones():

@@ -61,6 +61,7 @@ def project(before, tiny_study, monkeypatch) -> Project:
         shutil.copytree(ROOT / name, tiny_study.root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "requirements.lock", tiny_study.root)
     monkeypatch.setattr(inputs, "SOURCE", tiny_study.root / "src")
+    monkeypatch.setattr("srstudy.study.__file__", str(tiny_study.root / "src" / "srstudy" / "study.py"))
     return Project(tiny_study, before)
 
 
@@ -80,6 +81,7 @@ def test_comments_docstrings_prose_and_magics_change_nothing(project):
         ("train/step", "Update", TRAININGS, {"data", "prepare", *JUDGING}),
         ("networks/architectures", "PixelShuffle", TRAININGS | {"evaluate", "footage"}, {"data"}),
         ("photos/sources", "locate", set(), TRAININGS | JUDGING),
+        ("sets/cut", "cut_tile", {"prepare", *(f"cut-{name}" for name in STUDY.sets)}, {"data", *TRAININGS}),
         ("photos/facts", "facts_of", {"scan-sample"}, TRAININGS | {"evaluate"}),
         ("judge/metrics", "measures", {"evaluate", "footage"}, TRAININGS),
         ("report/claims", "verdicts", {"report"}, TRAININGS | {"data", "evaluate"}),
@@ -114,7 +116,7 @@ def test_of_the_training_notebook_what_train_is_given_counts_and_pictures_do_not
 def test_scripts_beside_the_notebooks_touch_what_they_make(project):
     project.edit("notebooks/page.css", r"\Z", "\nh1 { color: red; }")
     assert project.changed() == {"report"}
-    project.edit("notebooks/run.py", r"^(?=def clean\b)", "@edited\n")
+    project.edit("notebooks/run.py", r"^(?=def without_stderr\b)", "@edited\n")
     assert project.changed() == {"data", "prepare", *JUDGING}
 
 
@@ -127,12 +129,14 @@ def test_another_function_of_the_same_name_is_another(project):
 @pytest.mark.parametrize(
     ("key", "value", "touched"),
     [
-        ("variants.5k-32-biased.epochs", 5, {"train-5k-32-biased", "report"}),
+        ("variants.srgan-5k-32-biased.epochs", 5, {"train-srgan-5k-32-biased", "report"}),
         ("recipes.recommended.loss_weights.pixel", 0.5, {"train-recommended", "report"}),
         ("profiles.paper.epoch_scale", 0.5, set()),  # another profile's
+        ("profiles.sample.selections.biased.share", 0.3, {"cut-biased-5k-32", "prepare", "report"}),
+        ("training.keep_checkpoints", 3, set()),
         ("degradations.cctv.storing_last", 0.5, {"footage"}),
-        ("training.checkpoint_steps", 7, set()),
-        ("training.precision", "float32", TRAININGS | {"report"}),
+        ("training.checkpoint_minutes", 7, set()),
+        ("training.precision", "float32", {"train-recommended", "report"}),  # the paper's have their own
         ("training.guards.collapse", 0.4, {"report"}),
         ("data.scan.workers", 1, set()),
         ("data.scan.window", 256, {"scan-sample"}),

@@ -2,12 +2,17 @@
 
 import ast
 import json
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import nbformat
 import pytest
+from ipykernel.ipkernel import IPythonKernel
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_server.services.contents.filemanager import FileContentsManager
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -70,8 +75,26 @@ def test_a_report_keeps_nothing_that_differs_between_equal_runs(report):
         assert all(output.get("name") != "stderr" and output["output_type"] != "error" for output in outputs)
 
 
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *REPORTS], ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_what_make_lab_opens_and_saves_is_as_it_was(path, tmp_path, monkeypatch):
+    """On the way, JupyterLab notes the kernel that it has started: what no browser is needed to see."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))  # where notebooks are signed
+    (hook,) = re.findall(r"pre_save_hook=(\S+)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    manager, kernel = FileContentsManager(root_dir=str(tmp_path), pre_save_hook=hook), KernelSpecManager()
+    shutil.copy(path, tmp_path)
+    model, spec = manager.get(path.name), kernel.get_kernel_spec("python3").to_dict()
+    metadata = model["content"]["metadata"]
+    metadata["kernelspec"] = {"name": "python3", **{key: spec[key] for key in ("display_name", "language")}}
+    metadata["language_info"] = dict(IPythonKernel.language_info)
+    os.link(tmp_path / path.name, tmp_path / "cache")
+    (tmp_path / "cache").chmod(0o444)
+    manager.save(model, path.name)
+    assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+    assert not (tmp_path / "cache").samefile(tmp_path / path.name)
+
+
 def test_a_report_was_made_of_the_notebook_s_code_as_it_is(report):
-    """But for comments, after which no stage runs. `dvc repro -f train@5k-32-plain` renews that of a training."""
+    """But for comments, after which no stage runs. `dvc repro -f train@srgan-5k-32-plain` renews that of a training."""
     made, notebook = (nbformat.read(path, as_version=4) for path in (report, ROOT / "notebooks" / report.name))
     cells = [cell for cell in code(made) if "injected-parameters" not in cell.metadata.get("tags", [])]
     programs = [[ast.dump(ast.parse(cell.source)) for cell in each] for each in (cells, code(notebook))]

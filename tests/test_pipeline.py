@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -86,14 +87,13 @@ class Project:
             for name in outs(description):
                 if stage.split("@")[0] not in ("inputs", "pretrain", "released"):
                     self.write(name if Path(name).suffix else f"{name}/part", "{}")
-        for name in PARAMS["sets"]:
-            self.write(f"data/prepared/{name}/part", name)
         self.run("git", "init", "-q")
         self.run(sys.executable, "-m", "srstudy.inputs")
         self.run("dvc", "commit", "-fq")
 
     def write(self, name: str, text: str) -> None:
         (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / name).unlink(missing_ok=True)  # it may be a link into DVC's cache
         (self.root / name).write_text(text, encoding="utf-8")
 
     def edit(self, name: str, old: str, new: str) -> None:
@@ -126,9 +126,9 @@ def test_dvc_names_the_stages_that_a_change_touches(pristine):
     pristine.edit("notebooks/03_train.ipynb", '"# ', '"# Prose: ')
     assert pristine.due() == set()
     pristine.edit("params.yaml", "recipe: srgan, epochs: 10 }", "recipe: srgan, epochs: 5 }")
-    assert pristine.due() == {"train@5k-32-biased", "report"}
-    pristine.write("models/5k-32-biased/part", "another generator")
-    pristine.run("dvc", "commit", "-fq", "train@5k-32-biased", "report")
+    assert pristine.due() == {"train@srgan-5k-32-biased", "report"}
+    pristine.write("models/srgan-5k-32-biased/part", "another generator")
+    pristine.run("dvc", "commit", "-fq", "train@srgan-5k-32-biased", "report")
     assert pristine.due() == {"evaluate"}
     pristine.write("reports/scores/part", "other scores")
     pristine.run("dvc", "commit", "-fq", "evaluate")
@@ -138,9 +138,19 @@ def test_dvc_names_the_stages_that_a_change_touches(pristine):
 @pytest.mark.slow
 def test_cards_unfinished_trainings_and_notebooks_beside_a_given_model_touch_nothing(pristine):
     before = pristine.due()
-    pristine.write("models/checkpoints/5k-32-plain/checkpoint", "1")
+    pristine.write("models/checkpoints/srgan-5k-32-plain/checkpoint", "1")
     pristine.write("models/released/recommended-gan/README.md", "a card")
     pristine.write("models/pretrained/srgan/03_train.ipynb", "{}")
     assert pristine.due() == before
     pristine.write("models/released/recommended-gan/generator.keras", "another")
     assert pristine.due() == before | {"released@recommended-gan", "evaluate", "footage"}
+
+
+@pytest.mark.slow
+def test_a_copy_without_git_such_as_a_zip_has_stages_too(pristine, tmp_path):
+    zipped = copy(pristine)
+    zipped.root = shutil.copytree(pristine.root, tmp_path / "zip", ignore=shutil.ignore_patterns(".git"))
+    shutil.copy(ROOT / "Makefile", zipped.root)
+    zipped.run("make", "-o", ".venv/.installed", "nogit", f"BIN={Path(sys.executable).parent}")
+    zipped.edit("params.yaml", "seed: 2023", "seed: 2024")
+    assert {"data", "prepare", "train@recommended"} <= zipped.due()

@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from papermill.exceptions import PapermillExecutionError
 
 from srstudy import StudyError
 from srstudy.files import COMPLETE
@@ -40,8 +41,9 @@ def executed():
     cell = new_code_cell("figure", execution_count=3)
     cell.metadata = {"tags": ["parameters"], "papermill": {"duration": 0.1}, "execution": {"iopub.status.busy": "now"}}
     cell.outputs = [
+        new_output("stream", name="stdout", text="24 "),
         new_output("stream", name="stderr", text="cutting: 100%|####| 24/24"),
-        new_output("stream", name="stdout", text="24 tiles\n"),
+        new_output("stream", name="stdout", text="tiles\n"),
         new_output("display_data", {"image/png": DOT, "text/plain": "<Figure>"}),
         new_output("display_data", {"image/jpeg": DOT, "text/plain": 'Figure: losses of "plain" <1>'}),
         new_output("execute_result", {"text/html": "<table><tr><td>28.43</td></tr></table>"}, execution_count=3),
@@ -62,6 +64,7 @@ def test_cleaning_drops_what_differs_between_equal_runs_and_keeps_results(execut
     assert cleaned.metadata == {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     outputs = [output.get("name", output.output_type) for output in cleaned.cells[1].outputs]
     assert outputs == ["stdout", "display_data", "display_data", "execute_result"]
+    assert cleaned.cells[1].outputs[0].text == "24 tiles\n"
     nbformat.validate(cleaned)
 
 
@@ -81,12 +84,21 @@ def test_a_page_is_a_whole_document_that_needs_nothing_else_and_gives_every_pict
 def test_pages_are_made_of_all_executed_notebooks_and_only_of_those_that_are_newer(executed, tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "ROOT", tmp_path)
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    for folder, name in (("reports", "01_data"), ("models/5k-32-plain", "03_train"), ("models/released/a", "03_train")):
+    for folder, name in (
+        ("reports", "01_data"),
+        ("models/srgan-5k-32-plain", "03_train"),
+        ("models/released/a", "03_train"),
+    ):
         (tmp_path / folder).mkdir(parents=True)
         nbformat.write(run.clean(executed), tmp_path / folder / f"{name}.ipynb")
     pages.main()
     made = tmp_path / "build" / "pages"
-    names = ["01_data", "03_train", "03_train-5k-32-plain", "03_train-a"]  # the first variant's is among the reports
+    names = [
+        "01_data",
+        "03_train",
+        "03_train-srgan-5k-32-plain",
+        "03_train-a",
+    ]  # the first variant's is among the reports
     assert sorted(path.stem for path in made.iterdir()) == names
     (made / "01_data.html").write_text("read")
     os.utime(made / "03_train-a.html", (1, 1))
@@ -146,16 +158,19 @@ def test_a_training_that_ended_needs_its_checkpoints_no_more_and_an_unfinished_o
     (checkpoints / "done" / COMPLETE).touch()
     run.run("03_train", None, {"variant": "recommended"})
     assert [path.name for path in checkpoints.iterdir()] == ["unfinished"]
-    with pytest.raises(StudyError, match="--name recommended: is not the variant 5k-32-plain"):
-        run.run("03_train", "recommended", {"variant": "5k-32-plain"})
+    with pytest.raises(StudyError, match="--name recommended: is not the variant srgan-5k-32-plain"):
+        run.run("03_train", "recommended", {"variant": "srgan-5k-32-plain"})
 
 
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), r"^tiny: the disk .* is full; .*TMPDIR"),
+        (OSError(errno.ENOSPC, "No space left on device"), r"^tiny: the disk is full; .*TMPDIR"),
+        (PapermillExecutionError(1, 1, "", "OSError", f"[Errno {errno.ENOSPC}] No space: 'a'", []), "^tiny: the disk"),
+        (PapermillExecutionError(1, 1, "", "_ArrayMemoryError", "Unable to allocate", []), "^tiny: memory ran out"),
         (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), "^tiny: the disk"),
         (FileNotFoundError(errno.ENOENT, "run.css"), None),
+        (MemoryError(), "^tiny: memory ran out; close other programs"),
         (ZeroDivisionError("division by zero"), None),
     ],
 )
@@ -170,9 +185,11 @@ die = None  # how
 many = ["a"]  # of them"""
 CELLS = [
     "import os, sys, time\nprint('hello', name, many)\nprint('half way', file=sys.stderr)",
-    "from srstudy import StudyError\nif missing:\n    raise StudyError(f'{missing}: not there; make it first.')",
+    "import srstudy\nfrom pathlib import Path\nprint(Path(srstudy.__file__).parents[2] == Path.cwd().parent)",
+    "if missing:\n    raise srstudy.StudyError(f'{missing}: not there; make it first.')",
     "print({3, 1, 2}, {'b', 'a', 'c'})",
-    "if die == 'slowly':\n    print('sleeping', file=sys.stderr)\n    time.sleep(60)\nelif die:\n    os._exit(9)",
+    "if die == 'slowly':\n    print('sleeping', file=sys.stderr)\n    time.sleep(60)",
+    "if die == 'of memory':\n    bytes(1 << 60)\nelif die:\n    os._exit(9)",
 ]
 
 
@@ -182,6 +199,7 @@ def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     (folder / "notebooks").mkdir()
     shutil.copy(ROOT / "notebooks" / "run.py", folder / "notebooks")
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     parameters = new_code_cell(PARAMETERS)
     parameters.metadata = {"tags": ["parameters"]}
     notebook = new_notebook(cells=[new_markdown_cell("# Tiny"), parameters, *map(new_code_cell, CELLS)])
@@ -218,8 +236,37 @@ def first_run(project) -> bytes:
 @pytest.mark.slow
 def test_a_report_holds_what_came_out_with_parameters_of_the_notebook_s_kinds(first_run):
     outputs = [output for cell in nbformat.reads(first_run.decode(), 4).cells for output in cell.get("outputs", [])]
-    assert [output.name for output in outputs] == ["stdout", "stdout"]
+    assert [output.name for output in outputs] == ["stdout"] * 3
     assert outputs[0].text == "hello 7 ['b']\n"
+
+
+@pytest.mark.slow
+def test_a_notebook_is_run_by_the_code_of_its_own_project_whatever_is_installed(first_run):
+    """As in an experiment of DVC, which is a copy of the project."""
+    code = [cell for cell in nbformat.reads(first_run.decode(), 4).cells if "srstudy.__file__" in cell.source]
+    assert [output.text for cell in code for output in cell.outputs] == ["True\n"]
+
+
+@pytest.mark.parametrize(
+    ("title", "texts", "values"),
+    [
+        ("00_try_it", {"mine": "2024", "largest": "2e-1"}, {"mine": "2024", "largest": 0.2}),
+        ("01_data", {"profile": "null"}, {"profile": None}),
+        ("04_evaluate", {"runs": "[a, b]", "test_set": "2024"}, {"runs": ["a", "b"], "test_set": "2024"}),
+        ("04_evaluate", {"runs": "a, b", "again": "true"}, {"runs": "a, b", "again": True}),
+        ("07_cctv", {"clip": "1.avi", "frames": "5", "runs": "a"}, {"clip": "1.avi", "frames": 5, "runs": ["a"]}),
+        ("07_cctv", {"runs": "[a, b]"}, {"runs": ["a", "b"]}),
+        ("07_cctv", {"runs": "a,b"}, {"runs": ["a", "b"]}),
+    ],
+)
+def test_parameters_are_of_the_kinds_that_each_notebook_takes(title, texts, values):
+    assert run.typed(ROOT / "notebooks" / f"{title}.ipynb", texts) == values
+
+
+@pytest.mark.parametrize(("title", "key", "text"), [("07_cctv", "frames", "many"), ("04_evaluate", "again", "maybe")])
+def test_a_parameter_of_another_kind_is_named(title, key, text):
+    with pytest.raises(StudyError, match=f"^-p {key}: should be a valid .*, found '{text}'"):
+        run.typed(ROOT / "notebooks" / f"{title}.ipynb", {key: text})
 
 
 @pytest.mark.slow
@@ -234,9 +281,10 @@ def test_equal_runs_give_equal_bytes(first_run, project):
     [
         (["tiny", "-p", "missing", "model.keras"], r"error: model\.keras: not there; make it first\."),
         (["tiny", "-p", "nmae", "world"], r"error: tiny\.ipynb.* 'nmae' .*did you mean 'name'\?.* name, missing, die"),
-        (["tiny", "-p", "die", "[a"], r"error: -p die: '\[a' is no value; write for example 3, null, or \[a, b\]\."),
+        (["tiny", "-p", "die", "[a"], r"error: -p die, line 1: not valid YAML \(.*\); correct it\."),
         (["tyni"], r"error: notebooks: 'tyni' .*known: tiny\."),
         (["tiny", "-p", "die", "now"], r"error: tiny\.ipynb: its kernel died, .*memory ran out; .*smaller profile"),
+        (["tiny", "-p", "die", "of memory"], r"error: tiny\.ipynb: memory ran out; .*smaller profile"),
     ],
 )
 def test_an_error_is_one_line_and_leaves_the_older_report(first_run, project, arguments, error):

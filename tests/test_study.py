@@ -1,7 +1,8 @@
 """`params.yaml` is read whole and checked: every slip of the pen is found before an hour of training, by its name."""
 
+import shutil
+
 import pytest
-import yaml
 
 from srstudy import StudyError
 from srstudy.settings import Augmentation, LossWeights, merge
@@ -16,7 +17,7 @@ def test_the_committed_params_load_under_every_profile(root, profile):
     assert study.profile_name == profile
     assert len(study.variants) == 11
     assert all(run.steps >= 1 for run in study.runs.values())
-    assert study.profile.images["10k"] == 2 * study.profile.images["5k"]
+    assert study.profile.images["paper-10k"] == 2 * study.profile.images["paper-5k"]
 
 
 def test_without_a_profile_the_one_that_the_file_names_is_taken(tiny_study):
@@ -65,9 +66,11 @@ def test_a_selection_that_one_profile_lacks_matters_under_that_profile_alone(tin
 def test_unknown_profiles_and_runs_are_named_with_the_nearest_and_all_known(root, study):
     with pytest.raises(StudyError, match=r"^profile: 'papre' is unknown, did you mean 'paper'"):
         load_study("papre", root)
-    with pytest.raises(StudyError, match="'10k-64-plane' is unknown, did you mean '10k-64-plain'"):
-        study.run("10k-64-plane")
-    with pytest.raises(StudyError, match=r"known: 5k-32-plain, .*, recommended, srgan, residual, recommended-psnr"):
+    with pytest.raises(StudyError, match="'srgan-10k-64-plane' is unknown, did you mean 'srgan-10k-64-plain'"):
+        study.run("srgan-10k-64-plane")
+    with pytest.raises(
+        StudyError, match=r"known: srgan-5k-32-plain, .*, recommended, srgan, residual, recommended-psnr"
+    ):
         study.run("nothing like it")
 
 
@@ -87,12 +90,13 @@ def test_all_mistakes_are_named_at_once_a_line_each(tiny_study):
     tiny_study.set("training.precision", "float23")
     tiny_study.set("released.recommended-psnr.scales", [1.0, 0, "half"])
     tiny_study.set("profils", {})
+    tiny_study.params[2026] = 1
     tiny_study.drop("ablation")
     with pytest.raises(StudyError) as caught:
         tiny_study.load()
     lines = str(caught.value).splitlines()
     assert sorted(line.partition(":")[0] for line in lines) == [
-        "data.sources.mine", "data.sources.mine", "params.yaml", "params.yaml", "recipes.srgan",
+        "data.sources.mine", "data.sources.mine", "params.yaml", "params.yaml", "params.yaml", "recipes.srgan",
         "released.recommended-psnr.scales.1", "released.recommended-psnr.scales.2", "training.precision",
     ]  # fmt: skip
     assert "recipes.srgan: unknown key 'flip', did you mean 'flips'?" in lines
@@ -114,13 +118,12 @@ def test_mistakes_in_the_recipes_of_any_profile_are_found_under_each(tiny_study)
         ("recipes.srgan.batch_size", 0),
         ("recipes.srgan.flips", 1),
         ("recipes.srgan.learning_rate", float("nan")),
-        ("recipes.srgan.learning_rate", yaml.safe_load("2e-4")),  # text to YAML 1.1, which wants a dot: 2.0e-4
         ("recipes.srgan.loss_weights.content", -1.0),
         ("recipes.srgan.schedule", "cosin"),
-        ("profiles.sample.images.5k", 24.5),
+        ("profiles.sample.images.paper-5k", 24.5),
         ("profiles.sample.selections.biased.share", 20),
-        ("variants.5k-32-plain.epochs", None),
-        ("variants.5k-32-plain.epochs", -1),
+        ("variants.srgan-5k-32-plain.epochs", None),
+        ("variants.srgan-5k-32-plain.epochs", -1),
         ("degradations.cctv.jpeg.quality", [90, 40]),
         ("degradations.cctv.h264.quantiser", [20, 52]),
         ("degradations.cctv.motion.length", [1, 2, 3]),
@@ -146,10 +149,26 @@ def test_whole_numbers_may_stand_for_floats_and_seeds_and_weights_may_be_0(tiny_
     assert study.data.augmentation == Augmentation(rotation=1.0, shear=2.5, translation=0.0)
 
 
-@pytest.mark.parametrize("text", ["a: [1", "a: b: c", "\tseed: 1", "", "[1, 2]", "hello"])
+@pytest.mark.parametrize("written", ["0.00004", "4e-05", "4.0e-5", "4E-5"])
+def test_a_number_may_be_written_as_dvc_and_people_write_it(tiny_study, written):
+    tiny_study.set("recipes.srgan.learning_rate", 0.25)
+    tiny_study.load()
+    path = tiny_study.root / "params.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("0.25", written), encoding="utf-8")
+    assert load_study("sample", tiny_study.root).recipes["srgan"].learning_rate == 4e-5
+
+
+def test_the_code_of_another_project_is_not_taken_for_its_own(root, tiny_study):
+    tiny_study.load()
+    shutil.copytree(root / "src" / "srstudy" / "degrade", tiny_study.root / "src" / "srstudy" / "degrade")
+    with pytest.raises(StudyError, match=f"srstudy: is not the code of {tiny_study.root}; activate the .venv there"):
+        load_study("sample", tiny_study.root)
+
+
+@pytest.mark.parametrize("text", ["a: [1", "a: b: c", "\tseed: 1", "", "[1, 2]", "hello", "a: 1\na: 2", "a: \7"])
 def test_a_file_that_holds_no_keys_and_values_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(StudyError, match=r"^params\.yaml: ") as caught:
+    with pytest.raises(StudyError, match=r"^params\.yaml(, line \d)?: ") as caught:
         load_study(None, tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -157,17 +176,29 @@ def test_a_file_that_holds_no_keys_and_values_is_refused_in_one_line(tmp_path, t
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("variants.5k-32-plain.set", "curated-5k-23", r"variants\.5k-32-plain\.set: 'curated-5k-23' is unknown, did"),
-        ("variants.5k-32-plain.recipe", "srgam", r"variants\.5k-32-plain\.recipe: .* 'srgan'"),
+        (
+            "variants.srgan-5k-32-plain.set",
+            "curated-5k-23",
+            r"variants\.srgan-5k-32-plain\.set: 'curated-5k-23' is unknown, did",
+        ),
+        ("variants.srgan-5k-32-plain.recipe", "srgam", r"variants\.srgan-5k-32-plain\.recipe: .* 'srgan'"),
         ("sets.curated-5k-32.selection", "curatd", r"sets\.curated-5k-32\.selection: .* 'curatd' .*\(curated, "),
-        ("sets.curated-5k-32.images", "6k", r"sets\.curated-5k-32\.images: '6k' is unknown.*known: 5k, 10k"),
+        (
+            "sets.curated-5k-32.images",
+            "6k",
+            r"sets\.curated-5k-32\.images: '6k' is unknown.*known: paper-5k, paper-10k",
+        ),
         ("profiles.sample.sources", ["sampel"], r"profiles\.sample\.sources: 'sampel' is unknown, did you mean"),
         ("profiles.sample.recipes.srgan.warm_start", "srgam", r"recipes\.srgan\.warm_start: .* 'srgan'"),
         ("profiles.sample.recipes.recomended", {}, r"profiles\.sample\.recipes: .* 'recommended'"),
         ("recipes.srgan.degradation", "cctw", r"recipes\.srgan\.degradation: 'cctw' is unknown, did you mean 'cctv'"),
         ("ablation.variant", "recomended", r"ablation\.variant: 'recomended' is unknown, did you mean 'recommended'"),
         ("ablation.changes.batch 1", {"degradation": "cct"}, r"batch 1\.degradation: 'cct' is unknown, did you"),
-        ("variants.5k-32-plain.snapshot", 30, r"variants\.5k-32-plain: `snapshot` comes after .* at most 20"),
+        (
+            "variants.srgan-5k-32-plain.snapshot",
+            30,
+            r"variants\.srgan-5k-32-plain: `snapshot` comes after .* at most 20",
+        ),
         ("recipes.srgan.scales", [1.0, 0.5], r"^recipes\.srgan\.scales: means nothing where the tiles are"),
         ("profiles.sample.recipes.srgan.scales", [0.5], r"^recipes\.srgan\.scales: means nothing"),
         ("ablation.changes.batch 1", {"scales": [0.5]}, r"^ablation\.changes\.batch 1\.scales: means nothing"),
@@ -191,6 +222,21 @@ def test_settings_that_would_fail_hours_later_are_refused_at_once(tiny_study, ke
         tiny_study.load()
 
 
+SECTIONS = ("variants", "pretrain", "released", "sets", "recipes", "data.sources", "degradations", "profiles")
+
+
+@pytest.mark.parametrize(
+    ("section", "name"), zip(SECTIONS, ("my vivid", "vivid.2", "2026", 2026, "vivid;touch x", "vivid\n", "-f", "größe"))
+)
+def test_a_name_that_commands_can_t_bear_is_refused(tiny_study, section, name):
+    entries = tiny_study._section(section.split("."))
+    entries[name] = next(iter(entries.values()))
+    with pytest.raises(StudyError) as caught:
+        tiny_study.load()
+    rule = "a name should begin with a letter and hold letters, digits, - and _ alone, as it becomes part of commands"
+    assert str(caught.value) == f"{section}.{name}: {rule}."
+
+
 @pytest.mark.parametrize("name", ["checkpoints", "pretrained", "released", "residual"])
 def test_a_name_that_is_taken_is_refused(tiny_study, name):
     tiny_study.set("degradations.bicubic", tiny_study.params["degradations"]["cctv"])
@@ -209,6 +255,39 @@ def test_a_profile_overrides_single_values_and_leaves_the_rest(root):
     assert sample.loss_weights == paper.loss_weights
 
 
+def test_a_profile_that_extends_another_one_says_the_rest_alone(tiny_study):
+    tiny_study.set("data.sources.mine", {**tiny_study.params["data"]["sources"]["mirflickr"], "path": "mine"})
+    own = {"vivid": {"where": "contrast > 40"}, "biased": {"share": 0.5}}
+    extended = {"extends": "sample", "sources": ["sample", "mine"], "epoch_scale": 0.2, "selections": own}
+    tiny_study.set("profiles.mine", extended)
+    sample, mine = tiny_study.load("sample"), tiny_study.load("mine")
+    assert (mine.recipes, mine.profile.images) == (sample.recipes, sample.profile.images)
+    assert (mine.profile.sources, mine.kept_sources, mine.profile.epoch_scale) == (("sample", "mine"), ("sample",), 0.2)
+    kept = "data_source in ['sample']"
+    assert {name: one.where for name, one in mine.profile.selections.items()} == {
+        "curated": f"{kept} and (contrast > 20)", "biased": kept, "mirflickr": kept, "vivid": "contrast > 40"
+    }  # fmt: skip
+    assert (mine.profile.selections["biased"].highest, mine.profile.selections["biased"].share) == ("mean_b", 0.5)
+    assert sample.kept_sources == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("profiles.mine.extends", "sampel", r"^profiles\.mine\.extends: 'sampel' is unknown, did you mean 'sample'"),
+        ("profiles.mine.extends", "mine", r"^profiles\.mine\.extends: 'mine' extends a profile itself; name one"),
+        ("profiles.mine.image", {}, r"^profiles\.mine: unknown key 'image', did you mean 'images'"),
+        ("profiles.sample.sources", "sample", r"^profiles\.sample\.sources: should be a valid tuple"),
+        ("profiles.sample", None, r"^profiles\.sample: should be a valid dictionary"),
+    ],
+)
+def test_what_is_wrong_with_extending_is_named_with_its_place(tiny_study, key, value, message):
+    tiny_study.set("profiles.mine", {"extends": "sample"})
+    tiny_study.set(key, value)
+    with pytest.raises(StudyError, match=message):
+        tiny_study.load("paper")
+
+
 def test_merging_goes_level_by_level_and_changes_neither():
     base, override = {"a": {"x": 1, "y": 2}, "b": 3}, {"a": {"y": None}, "c": {"z": 4}}
     assert merge(base, override) == {"a": {"x": 1, "y": None}, "b": 3, "c": {"z": 4}}
@@ -217,29 +296,37 @@ def test_merging_goes_level_by_level_and_changes_neither():
 
 @pytest.mark.parametrize(
     ("name", "steps"),
-    [("5k-32-plain", 5000 * 20), ("10k-64-plain", 10000 * 20), ("5k-32-biased", 5000 * 10),
-     ("10k-32-mirflickr", 10000 * 40), ("recommended", 10000 * 20 * 4 // 16)],
+    [("srgan-5k-32-plain", 5000 * 20), ("srgan-10k-64-plain", 10000 * 20), ("srgan-5k-32-biased", 5000 * 10),
+     ("srgan-10k-32-mirflickr", 10000 * 40), ("recommended", 10000 * 20 * 4 // 16)],
 )  # fmt: skip
 def test_the_paper_profile_makes_as_many_updates_as_the_paper(root, name, steps):
     assert load_study("paper", root).run(name).steps == steps
 
 
 def test_a_profile_scales_epochs_and_images_and_a_broken_step_counts_as_a_whole_one(tiny_study):
-    tiny_study.set("profiles.sample.images.5k", 24)
-    run = tiny_study.load().run("5k-32-plain")
+    tiny_study.set("profiles.sample.images.paper-5k", 24)
+    run = tiny_study.load().run("srgan-5k-32-plain")
     assert (run.steps, run.epoch_steps) == (48, 24)  # 24 images, 2 epochs, batches of 1
     tiny_study.set("recipes.srgan.batch_size", 5)
-    run = tiny_study.load().run("5k-32-plain")
+    run = tiny_study.load().run("srgan-5k-32-plain")
     assert (run.steps, run.epoch_steps) == (10, 5)  # 9.6 and 4.8
+    tiny_study.set("recipes.srgan.batch_size", 1)
+    tiny_study.set("profiles.sample.images.paper-5k", 30)
+    tiny_study.set("variants.srgan-5k-32-augmented.epochs", 7)
+    assert tiny_study.load().run("srgan-5k-32-augmented").steps == 21  # 30 × 7 × 0.1 is a bit more in floating point
 
 
 def test_the_paper_profile_holds_the_numbers_of_the_paper(root):
     study = load_study("paper", root)
     recipe = study.recipes["srgan"]
-    assert (study.profile.images, study.profile.epoch_scale) == ({"5k": 5000, "10k": 10000}, 1)
+    assert (study.profile.images, study.profile.epoch_scale) == ({"paper-5k": 5000, "paper-10k": 10000}, 1)
     assert {tiles.lr_size for tiles in study.sets.values()} == {32, 64}
     epochs = {name: variant.epochs for name, variant in study.variants.items()}
-    assert (epochs.pop("5k-32-biased"), epochs.pop("10k-32-mirflickr"), set(epochs.values())) == (10, 40, {20})
+    assert (epochs.pop("srgan-5k-32-biased"), epochs.pop("srgan-10k-32-mirflickr"), set(epochs.values())) == (
+        10,
+        40,
+        {20},
+    )
     assert (recipe.batch_size, recipe.learning_rate, recipe.schedule) == (1, 2e-4, "constant")
     assert (recipe.generator.kind, recipe.generator.blocks, recipe.generator.momentum) == ("srgan", 16, 0.5)
     assert recipe.discriminator.momentum == 0.5
@@ -251,20 +338,23 @@ def test_the_paper_profile_holds_the_numbers_of_the_paper(root):
 def test_the_paper_s_eight_configurations_differ_in_three_factors_only(root):
     study = load_study("paper", root)
     for images, size, kind in ((i, s, k) for i in ("5k", "10k") for s in (32, 64) for k in ("plain", "augmented")):
-        variant = study.variants[f"{images}-{size}-{kind}"]
+        variant = study.variants[f"srgan-{images}-{size}-{kind}"]
         tiles = study.sets[variant.set]
-        assert (tiles.images, tiles.lr_size, tiles.augment) == (images, size, kind == "augmented")
+        assert (tiles.images, tiles.lr_size, tiles.augment) == (f"paper-{images}", size, kind == "augmented")
         assert (tiles.selection, variant.recipe, variant.epochs) == ("curated", "srgan", 20)
 
 
 def test_a_run_is_resolved_with_all_that_decides_it(root, study):
-    plain, gan, cctv = (study.run(name) for name in ("5k-32-plain", "recommended-gan", "recommended-cctv"))
+    plain, gan, cctv = (study.run(name) for name in ("srgan-5k-32-plain", "recommended-gan", "recommended-cctv"))
     assert (plain.kind, plain.tile_set, plain.snapshot, plain.snapshot_step) == ("variant", "curated-5k-32", 10, 24)
-    assert (plain.folder, plain.checkpoints) == (root / "models/5k-32-plain", root / "models/checkpoints/5k-32-plain")
+    assert (plain.folder, plain.checkpoints) == (
+        root / "models/srgan-5k-32-plain",
+        root / "models/checkpoints/srgan-5k-32-plain",
+    )
     assert plain.warm_start.generator == root / "models/pretrained/srgan/generator.keras"
     assert (gan.kind, gan.tile_set, gan.warm_start.name) == ("released", None, "recommended-psnr")
     assert (plain.camera, gan.camera, cctv.camera) == (None, None, study.degradations["cctv"])
-    assert load_study("paper", root).run("5k-32-plain").snapshot_step == 50_000
+    assert load_study("paper", root).run("srgan-5k-32-plain").snapshot_step == 50_000
 
 
 def test_all_that_is_judged_is_listed_in_order_and_paper_has_no_warm_starts(root, study):
@@ -272,10 +362,18 @@ def test_all_that_is_judged_is_listed_in_order_and_paper_has_no_warm_starts(root
     assert list(load_study("paper", root).runs) == [*study.variants, *study.released]
 
 
+@pytest.mark.parametrize("names", ["srgan, recommended", "[srgan,recommended]", "['srgan', 'recommended']"])
+def test_runs_are_named_by_a_list_by_a_text_or_not_at_all(study, names):
+    assert list(study.named(names)) == list(study.named(["srgan", "recommended"])) == ["srgan", "recommended"]
+    assert study.named(None) == study.named([]) == study.runs
+    with pytest.raises(StudyError, match="'2024' is unknown"):
+        study.named(2024)  # what papermill makes of such a text
+
+
 def test_what_is_not_trained_yet_is_named_with_the_command_that_trains_it(tiny_study):
     study = tiny_study.load()
     commands = {
-        "5k-32-plain": "dvc repro train@5k-32-plain",
+        "srgan-5k-32-plain": "dvc repro train@srgan-5k-32-plain",
         "srgan": "dvc repro pretrain@srgan",
         "recommended-psnr": "python notebooks/run.py 03_train --name recommended-psnr -p variant recommended-psnr",
     }
@@ -285,9 +383,9 @@ def test_what_is_not_trained_yet_is_named_with_the_command_that_trains_it(tiny_s
 
 
 def test_titles_say_the_profile_and_what_its_names_of_counts_mean(tiny_study):
-    tiny_study.set("profiles.sample.images.5k", 30)
+    tiny_study.set("profiles.sample.images.paper-5k", 30)
     study = tiny_study.load()
-    assert study.note == study.run("5k-32-plain").note == "sample profile: 5k = 30, 10k = 48 images"
+    assert study.note == study.run("srgan-5k-32-plain").note == "sample profile: paper-5k = 30, paper-10k = 48 images"
     assert study.run("srgan").note == study.run("recommended-gan").note == "all training photographs of data/sample"
     assert study.run("srgan").label == "warm start srgan"
     assert study.largest_lr_size == 64

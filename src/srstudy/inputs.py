@@ -22,7 +22,7 @@ from srstudy.study import Study, load_study
 
 SOURCE = Path(__file__).parents[1]
 STAGES = {  # notebook, and what it reads of the study
-    "data": "01_data seed note data.sources data.duplicates data.held_out profile.sources largest_lr_size",
+    "data": "01_data seed note data.sources data.duplicates data.held_out profile.sources kept_sources largest_lr_size",
     "prepare": "02_prepare seed note data.flat_std data.augmentation sets profile.images profile.selections",
     "evaluate": "04_evaluate seed note evaluation profile.test_crop",
     "footage": "07_cctv seed evaluation degradations.cctv",
@@ -38,14 +38,15 @@ RESOLVED = ("srstudy.inputs", "srstudy.settings", "srstudy.study")  # what they 
 
 def all_inputs(study: Study) -> dict[str, dict[str, Any]]:
     """`stage_inputs` of every stage, by its name."""
-    each = [*(f"scan-{name}" for name in study.data.sources), *(f"train-{name}" for name in study.variants)]
-    return {stage: stage_inputs(study, stage) for stage in ("runs", *STAGES, *each)}
+    each = {"scan": study.data.sources, "cut": study.sets, "train": study.variants}
+    names = [f"{kind}-{name}" for kind, all_names in each.items() for name in all_names]
+    return {stage: stage_inputs(study, stage) for stage in ("runs", *STAGES, *names)}
 
 
 def stage_inputs(study: Study, stage: str) -> dict[str, Any]:
     """`settings` with all defaults, hashes of the `code` that runs, and `versions` of packages as locked.
 
-    Stages: scan-SOURCE, train-VARIANT, those of STAGES, and `runs`: the names of those that are judged.
+    Stages: scan-SOURCE, cut-SET, train-VARIANT, those of STAGES, and `runs`: the names of those that are judged.
     Raises StudyError where code is not Python, or the warm start of a training is missing.
     """
     kind, _, name = stage.partition("-")
@@ -54,6 +55,11 @@ def stage_inputs(study: Study, stage: str) -> dict[str, Any]:
         names, source = {"srstudy.photos.scan.scan_source"}, study.data.sources[name]
         place = source.model_dump(include={"kaggle", "version", "path", "inner", "images"})
         settings = place | {"window": study.data.scan.window} if name in study.profile.sources else {}  # an empty table
+    elif kind == "cut":
+        names, tiles = {"srstudy.sets.cut.main"}, study.sets[name]
+        without += ("srstudy.sets.disk",)  # which says and checks, and makes nothing
+        settings = {"set": tiles, "images": study.images(name), "selection": study.profile.selections[tiles.selection]}
+        settings |= _values(study, "seed", "largest_lr_size", "data.flat_std", "data.augmentation")
     elif kind == "train":
         # Hours of training must not follow from a better picture, table or measure, nor from how photographs are read:
         # its tiles are cut before. Of the notebook, what decides the call of `train` counts.
@@ -63,8 +69,8 @@ def stage_inputs(study: Study, stage: str) -> dict[str, Any]:
         settings = _of_training(study, name)
     elif kind in STAGES:
         title, *keys = STAGES[kind].split()
-        cells, settings = _cells(study.root, title), {key: reduce(_value, key.split("."), study) for key in keys}
-        cells = [*cells, *(part for part in _file(study.root / "notebooks" / "run.py") if "clean" in part[1])]
+        cells, settings = _cells(study.root, title), _values(study, *keys)
+        cells = [*cells, *_behind(_file(study.root / "notebooks" / "run.py"), "FunctionDef(name='clean'")]
     if kind == "report":  # it also makes pages, and names the commands that train what is missing
         cells = [*cells, *_file(study.root / "notebooks" / "pages.py")]
         settings["page.css"] = _hash([(study.root / "notebooks" / "page.css").read_text(encoding="utf-8")])
@@ -127,9 +133,13 @@ def _place(name: str) -> tuple[str, str]:
     return "", ""
 
 
-def _value(section: Any, key: str) -> Any:
-    """Its part of this name; None for what a dictionary doesn't have."""
-    return section.get(key) if isinstance(section, dict) else getattr(section, key)
+def _values(study: Study, *keys: str) -> dict[str, Any]:
+    """Parts of the study by their paths; None for what a dictionary doesn't have."""
+
+    def part(section: Any, key: str) -> Any:
+        return section.get(key) if isinstance(section, dict) else getattr(section, key)
+
+    return {key: reduce(part, key.split("."), study) for key in keys}
 
 
 def _file(path: Path) -> list[tuple[str, set[str], set[str]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Iterable
@@ -12,13 +13,16 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
     create_model,
+    field_validator,
     model_validator,
 )
+from ruamel.yaml import YAML, YAMLError
 
 from srstudy import StudyError
 
@@ -45,6 +49,18 @@ def _range(low: float, high: float = math.inf) -> Any:
 
 
 Range = _range(0)
+
+
+def _name(name: Any) -> str:
+    """A name that folders, stages of `dvc.yaml`, their shell commands and `dvc exp run -S` can all bear."""
+    if isinstance(name, str) and re.fullmatch(r"[A-Za-z]\w*(-\w+)*", name, re.ASCII):
+        return name
+    raise ValueError(
+        "a name should be letters, digits, _ and single -, the first a letter, as it becomes part of commands"
+    )
+
+
+Name = Annotated[str, BeforeValidator(_name)]
 
 
 class Section(BaseModel):
@@ -105,17 +121,18 @@ class Scan(Section):
 
 
 class Duplicates(Section):
-    """When two photographs count as one, see `duplicates.duplicate_groups`."""
+    """When two photographs are near-duplicates, see `duplicates.duplicate_groups`; and how many of a group are used."""
 
     distance: Count  # most differing bits of 64-bit hashes
     correlation: Share  # least, of thumbnails
     flat: Amount  # a thumbnail that varies less (standard deviation, 8-bit levels) is like no other
+    per_group: Count
 
 
 class Data(Section):
     """Where photographs come from, how they are known, and how HR crops are chosen."""
 
-    sources: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")], Source]  # names of files, so they are plain
+    sources: dict[Name, Source]
     scan: Scan
     duplicates: Duplicates
     held_out: Count  # 1 photograph in so many goes to the test split, and 1 to validation
@@ -268,12 +285,16 @@ class Ablation(Section):
 
 
 class Profile(Section):
-    """One size of the whole study: names under `data.sources`, and single values of the full-size recipes."""
+    """One size of the whole study: names under `data.sources`, and single values of the full-size recipes.
 
+    What one that `extends` another doesn't say is as there; selections that it takes over keep to the other's sources.
+    """
+
+    extends: str | None = None
     sources: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-    images: dict[str, Count]
+    images: dict[Name, Count]
     epoch_scale: Amount
-    selections: dict[str, Selection]
+    selections: dict[Name, Selection]
     test_crop: Count | None = None
     recipes: dict[str, dict[str, Any]] = {}
 
@@ -295,7 +316,7 @@ class Guards(Section):
 class Training(Section):
     """How every run is kept and watched; of what is learnt `precision` and `time_budget` alone change anything."""
 
-    checkpoint_steps: Count
+    checkpoint_minutes: Weight  # between two checkpoints; 0: one after each step
     keep_checkpoints: Count
     validation_photos: Count
     validations: Count  # at most so many, at ends of epochs
@@ -357,16 +378,31 @@ class Params(Section):
     profile: str
     seed: Seed
     data: Data
-    degradations: dict[str, Camera]
+    degradations: dict[Name, Camera]
     evaluation: Evaluation
     training: Training
-    sets: dict[str, TileSet]
-    variants: dict[str, Variant]
-    recipes: dict[str, Recipe]
-    pretrain: dict[str, Recipe]
-    released: dict[str, Recipe]
+    sets: dict[Name, TileSet]
+    variants: dict[Name, Variant]
+    recipes: dict[Name, Recipe]
+    pretrain: dict[Name, Recipe]
+    released: dict[Name, Recipe]
     ablation: Ablation
-    profiles: dict[str, Profile]
+    profiles: dict[Name, Profile]
+
+    @field_validator("profiles", mode="before")
+    @classmethod
+    def _extend(cls, profiles: Any) -> Any:
+        return {name: _extended(profiles, name) for name in profiles} if isinstance(profiles, dict) else profiles
+
+
+def read_yaml(text: str | bytes, where: str) -> Any:
+    """Values by YAML 1.2, as DVC reads and writes them: 2e-4 is a number. Raises StudyError that names `where`."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if getattr(error, "problem_mark", None) else ""
+        said = " ".join(str(getattr(error, "problem", error)).split())
+        raise StudyError(f"{where}{line}: not valid YAML ({said}); correct it.") from error
 
 
 def parse(kind: Any, value: Any, where: str = "") -> Any:
@@ -397,11 +433,27 @@ def merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _extended(profiles: dict[str, Any], name: str) -> Any:
+    """A profile as read from YAML, with what it doesn't say itself from the one that it extends."""
+    profile = profiles[name]
+    if not isinstance(profile, dict) or profile.get("extends") is None:
+        return profile
+    other, where = str(profile["extends"]), f"profiles.{name}.extends"
+    base = pick(profiles, other, where)
+    if isinstance(base, dict) and base.get("extends") is not None:
+        raise StudyError(f"{where}: '{other}' extends a profile itself; name one that extends none.")
+    taken = parse(Profile, base, f"profiles.{other}").model_dump(exclude_unset=True)
+    keep = f"data_source in {list(taken['sources'])}"
+    for selection in taken["selections"].values():
+        selection["where"] = f"{keep} and ({selection['where']})" if selection.get("where") else keep
+    return merge(taken, profile)
+
+
 def _sentence(kind: Any, error: dict[str, Any], where: str) -> str:
     """One of pydantic's findings as a sentence that names the place in the file."""
     *above, last = [part for part in error["loc"] if part != "[key]"] or [""]
     parent = ".".join(str(part) for part in (where, *above) if part != "") or "params.yaml"
-    if error["type"] == "extra_forbidden":
+    if error["type"] in ("extra_forbidden", "invalid_key"):
         return f"{parent}: unknown key '{last}'{_nearest(last, _keys(kind, above)) or '.'}"
     if error["type"] == "missing":
         return f"{parent}: the key '{last}' is missing."

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
-
-import yaml
 
 from srstudy import StudyError
 from srstudy.settings import (
@@ -28,6 +28,7 @@ from srstudy.settings import (
     merge,
     parse,
     pick,
+    read_yaml,
 )
 
 FOLDERS = ("checkpoints", "pretrained", "released")  # of models/, where every variant has one too
@@ -91,6 +92,7 @@ class Study:
     evaluation: Evaluation
     training: Training
     profile: Profile
+    kept_sources: tuple[str, ...]  # of the profile that this one extends: their photographs keep their splits
     sets: dict[str, TileSet]
     variants: dict[str, Variant]
     recipes: dict[str, Recipe]
@@ -100,7 +102,7 @@ class Study:
 
     @property
     def note(self) -> str:
-        """What every title says of its figures: the profile, and how many images it calls 5k and 10k."""
+        """What every title says of its figures: the profile, and how many images stand for the paper's counts."""
         counts = ", ".join(f"{name} = {count:,}" for name, count in self.profile.images.items())
         return f"{self.profile_name} profile: {counts} images"
 
@@ -110,6 +112,12 @@ class Study:
         variants = {name: self.run(name) for name in self.variants}
         warm_starts = {run.warm_start.name: run.warm_start for run in variants.values() if run.warm_start is not None}
         return {**warm_starts, **variants, **{name: self.run(name) for name in self.released}}
+
+    def named(self, names: Sequence[str] | str | None) -> dict[str, Run]:
+        """Runs by name: of a list, of a text such as "a, b" or "[a, b]", or all that is judged where none is given."""
+        if names and not isinstance(names, (list, tuple)):
+            names = [name.strip(" []'\"") for name in str(names).split(",")]
+        return {name: self.run(name) for name in names} if names else self.runs
 
     def run(self, name: str) -> Run:
         """A variant, a warm start or a released model. Raises StudyError, naming the nearest one, if there is none."""
@@ -129,7 +137,8 @@ class Study:
         images = self.images(variant.set) * recipe.crops_per_image
 
         def updates(epochs: float) -> int:
-            return max(1, math.ceil(epochs * self.profile.epoch_scale * images / recipe.batch_size))
+            passes = Fraction(str(epochs)) * Fraction(str(self.profile.epoch_scale))  # 7 × 0.1 is 0.7, no bit more
+            return max(1, math.ceil(passes * images / recipe.batch_size))
 
         return Run(
             name, recipe, updates(variant.epochs), math.ceil(images / recipe.batch_size), self.seed,
@@ -175,20 +184,23 @@ def find_root(start: str | Path = ".") -> Path:
 def load_study(profile: str | None = None, root: str | Path | None = None) -> Study:
     """Read `params.yaml` under `profile` (default: the one it names itself).
 
-    Raises StudyError for a file that is not YAML; with a line for each unknown or missing key and wrong value; for an
-    unknown profile; and where a section refers to a name that does not exist, or two do not fit.
+    Raises StudyError where the code that runs is another project's; for a file that is not YAML; with a line for each
+    unknown or missing key and wrong value; for an unknown profile; and where a section refers to a name that does not
+    exist, or two do not fit.
     """
     root = Path(root) if root else find_root()
-    try:
-        content = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise StudyError(f"params.yaml: not valid YAML ({' '.join(str(error).split())}).") from error
+    own, imported = root / "src" / "srstudy", Path(__file__).parent
+    if own.is_dir() and not own.samefile(imported):
+        raise StudyError(f"{imported}: is not the code of {root}; activate the .venv there, or `pip install -e` it.")
+    content = read_yaml((root / "params.yaml").read_bytes(), "params.yaml")
     params: Params = parse(Params, content)
     name = profile or params.profile
     chosen = pick(params.profiles, name, "profile")
     recipes = {key: _recipes(content["recipes"], one, key) for key, one in params.profiles.items()}[name]
     sections = {key: getattr(params, key) for key in Params.model_fields if key not in ("profile", "profiles")}
-    study = Study(**{**sections, "root": root, "profile_name": name, "profile": chosen, "recipes": recipes})
+    resolved = {"root": root, "profile_name": name, "profile": chosen, "recipes": recipes}
+    resolved["kept_sources"] = params.profiles[chosen.extends].sources if chosen.extends else ()
+    study = Study(**{**sections, **resolved})
     _check(study)
     return study
 
@@ -205,6 +217,9 @@ def _check(study: Study) -> None:
     """Whether the parts of `params.yaml` fit each other: found while it is read, not after an hour of training."""
     for name in study.profile.sources:
         pick(study.data.sources, name, f"profiles.{study.profile_name}.sources")
+    if gone := [name for name in study.kept_sources if name not in study.profile.sources]:
+        there = f"profiles.{study.profile_name}.sources"
+        raise StudyError(f"{there}: lacks {', '.join(gone)} of the profile that it extends; add what is missing.")
     names = [*study.variants, *study.pretrain, *study.released]
     for name in names:
         if name in FOLDERS or names.count(name) > 1:

@@ -46,3 +46,9 @@ def results(clone: Path) -> dict[str, bytes]:
     # Hidden are DVC's own files, and what a killed stage leaves of a write.
     shown = (path for path in files if path.parts[1] != "checkpoints" and not any(p[0] == "." for p in path.parts))
     return {path.as_posix(): (clone / path).read_bytes() for path in shown}
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file that may be a link into DVC's cache, which has to stay as it is."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)

@@ -10,9 +10,12 @@ from clones import results, run, set_parameter
 
 @pytest.fixture(scope="module")
 def clone(root, tmp_path_factory) -> Path:
-    """A copy of what git tracks, as a repository of its own, with the smoke profile and no results."""
+    """A copy of what git would track, as a repository of its own, with the smoke profile and no results."""
     folder = tmp_path_factory.mktemp("clone")
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    # By a repository of its own, so that a copy without .git is tested as well.
+    git = tmp_path_factory.mktemp("git")
+    subprocess.run(["git", "init", "-q", git], check=True)
+    command = ["git", f"--git-dir={git}/.git", f"--work-tree={root}", "ls-files", "-z", "-o", "--exclude-standard"]
     listed = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout.decode()
     # The committed reports stay behind: DVC removes no output before its stage runs, so they would pass for new ones.
     # What the report reads of other test sets is no output.

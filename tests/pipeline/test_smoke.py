@@ -14,22 +14,26 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from clones import environment, repro, results, run, set_parameter
+from clones import environment, repro, results, run, set_parameter, write_bytes
 from PIL import Image
+from tests.report.test_renamed import remove, renamed
 
 pytestmark = pytest.mark.slow
 posix = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL, and no inodes to see a folder replaced by")
-VARIANTS = [*yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))["variants"]]
+PARAMS = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))
+VARIANTS, SETS = [*PARAMS["variants"]], [*PARAMS["sets"]]
 GIVEN = ["srgan", "residual", "recommended-psnr", "recommended-gan", "recommended-cctv"]
 FOLDERS = {  # the folder among a stage's outputs
-    "prepare": "data/prepared", "train@5k-32-plain": "models/5k-32-plain", "evaluate": "reports/sr/5k-32-plain",
-}  # fmt: skip
+    "cut@curated-10k-64": "data/prepared/curated-10k-64",
+    "train@srgan-5k-32-plain": "models/srgan-5k-32-plain",
+    "evaluate": "reports/sr/srgan-5k-32-plain",
+}
 
 
 @pytest.fixture(scope="module")
 def finished(clone) -> Path:
-    """The clone after `dvc repro`: inputs, scans, data, prepare, a training a variant, evaluate, footage, report."""
-    assert len(repro(clone)) == 1 + 6 + 2 + len(VARIANTS) + 3
+    """The clone after `dvc repro`: inputs, scans, data, sets, prepare, trainings, evaluate, footage, report."""
+    assert len(repro(clone)) == 1 + 6 + 1 + len(SETS) + 1 + len(VARIANTS) + 3
     return clone
 
 
@@ -71,10 +75,29 @@ def test_any_folder_of_images_can_be_the_test_set(finished, tmp_path):
     assert others == before
 
 
+def test_the_report_says_what_is_missing_and_gives_the_rest(finished):
+    """Of runs and a selection that params.yaml lacks, names that it has changed, and a model that is not judged."""
+    before, params = results(finished), (finished / "params.yaml").read_bytes()
+    changed = renamed(renamed(yaml.safe_load(params), "mirflickr", "flickr"), "srgan", "theirs")
+    remove(changed, "variants", "srgan-5k-64-plain")
+    remove(changed, "selections", "biased")
+    (finished / "params.yaml").write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
+    (finished / "reports" / "scores" / "recommended-gan.csv").unlink()
+    run(finished, sys.executable, "notebooks/run.py", "05_report")
+    report = (finished / "reports" / "05_report.ipynb").read_text(encoding="utf-8")
+    (finished / "params.yaml").write_bytes(params)
+    for name, content in before.items():
+        write_bytes(finished / name, content)
+    for run_name in ("srgan-5k-64-plain", "srgan-5k-32-biased"):
+        assert f"{run_name} is not among the runs of params.yaml" in report
+    assert "reports/scores/recommended-gan.csv is missing" in report
+    assert "srgan-10k-64-plain beside bicubic" in report
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["03_train", "-p", "variant", "5k-32-plan"], "did you mean '5k-32-plain'"),
+        (["03_train", "-p", "variant", "srgan-5k-32-plan"], "did you mean 'srgan-5k-32-plain'"),
         (["04_evaluate", "-p", "test_set", "nowhere"], "nowhere: no such folder"),
         (["01_data", "-p", "profile", "paper"], "not scanned yet"),
     ],
@@ -120,7 +143,7 @@ def kill(clone: Path, stage: str, when: Callable[[], bool]) -> None:
 
 
 @posix
-@pytest.mark.parametrize("stage", ["prepare", "train@5k-32-plain"])
+@pytest.mark.parametrize("stage", ["cut@curated-10k-64", "train@srgan-5k-32-plain"])
 def test_a_stage_killed_while_it_writes_leaves_the_older_outputs_whole(finished, stage):
     before, output = results(finished), finished / FOLDERS[stage]
     kill(finished, stage, when=lambda: any(output.parent.glob(f".{output.name}.part/*")))
@@ -132,7 +155,7 @@ def test_a_stage_killed_while_it_writes_leaves_the_older_outputs_whole(finished,
 @pytest.mark.parametrize(
     ("stage", "parameter", "value"),
     [
-        ("train@5k-32-plain", ("variants", "5k-32-plain", "epochs"), 60),
+        ("train@srgan-5k-32-plain", ("variants", "srgan-5k-32-plain", "epochs"), 60),
         ("evaluate", ("evaluation", "statistics"), "moving"),
     ],
 )
@@ -150,3 +173,35 @@ def test_a_stage_killed_between_two_outputs_runs_again_and_equal_runs_give_equal
     after = results(finished)
     assert sorted(before) == sorted(after)
     assert [name for name in before if before[name] != after[name]] == []
+
+
+def test_a_profile_that_extends_another_one_trains_its_own_run_and_leaves_all_other_figures(finished, tmp_path):
+    before, own = results(finished), tmp_path / "own"
+    own.mkdir()
+    with Image.open(finished / "data" / "sample" / "photos" / "coffee.jpg") as photo:
+        for number in range(8):
+            photo.rotate(90 * (number % 4), expand=True).crop((0, 0, 300, 300 + number)).save(own / f"{number}.png")
+    source = {"title": "Own", "path": str(own), "images": "*.png", "native": "any", "licence": "mine"}
+    set_parameter(finished, "data", "sources", "own", value=source)
+    extended = {"extends": "smoke", "sources": ["sample", "own"]}
+    extended["selections"] = {"mine": {"where": "data_source == 'own'"}}
+    set_parameter(finished, "profiles", "mine", value=extended)
+    set_parameter(finished, "data", "held_out", value=4)  # draws all splits
+    set_parameter(finished, "profile", value="mine")
+    tiles = {"selection": "mine", "images": "paper-5k", "lr_size": 32, "augment": False}
+    set_parameter(finished, "sets", "own", value=tiles)
+    set_parameter(finished, "variants", "own", value={"set": "own", "recipe": "recommended", "epochs": 20})
+    assert [stage for stage in repro(finished) if stage.startswith("train@")] == ["train@own"]
+    after = results(finished)
+    assert "models/own/generator.keras" in after
+    folders = "models/", "data/prepared/", "reports/sr/", "reports/scores/", "reports/history/"
+    assert [name for name in before if name.startswith(folders) and after[name] != before[name]] == []
+    ids = {line.split(",")[1] for line in (finished / "data/prepared/own.csv").read_text("utf-8").splitlines()[1:]}
+    assert ids <= {f"own--{number}.png" for number in range(8)}
+    run(finished, sys.executable, "notebooks/run.py", "04_evaluate", "--name", "own",
+        "-p", "runs", "own", "-p", "shown", "own", "-p", "test_set", "own")  # fmt: skip
+    (scores,) = (finished / "reports" / "test_sets").glob("own/scores/own.csv")
+    judged = {line.split(",")[0] for line in scores.read_text("utf-8").splitlines()[1:]}
+    assert judged
+    assert judged.isdisjoint(ids)
+    assert judged <= {f"own--{number}.png" for number in range(8)}
