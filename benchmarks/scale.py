@@ -134,7 +134,7 @@ def scanned(folder: Path) -> dict[str, float]:
 def prepared(folder: Path) -> dict[str, float]:
     """Cut a tile of 256 px from each image in the manifest, and say in how many seconds."""
     study, rows = replace(load_study(), root=folder), open_manifest(folder / "manifest.parquet")
-    tiles = TileSet(selection="curated", images="10k", lr_size=64, augment=False)
+    tiles = TileSet(selection="curated", images="paper-10k", lr_size=64, augment=False)
     begun = time.perf_counter()
     with writing_tiles(folder / "tiles", len(rows), tiles.lr_size) as write:
         for _, hr, lr in cut_set(study, rows, tiles, len(rows)):

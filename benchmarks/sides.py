@@ -176,7 +176,7 @@ def ours_prepare(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
         facts, photos = Path(folder) / "sample.parquet", Path("data", "sample", "photos")
         scan_source("sample", photos, "*.jpg", study.data.scan, facts, study.root)
         rows = pd.read_parquet(facts)
-    tiles = TileSet(selection="curated", images="5k", lr_size=lr_side, augment=True)
+    tiles = TileSet(selection="curated", images="paper-5k", lr_size=lr_side, augment=True)
     return timed(lambda: list(cut_set(study, rows, tiles, batch)), rounds)
 
 

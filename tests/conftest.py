@@ -91,7 +91,7 @@ class TinyStudy:
         self.root, self.params = root, params
 
     def set(self, key: str, value: Any) -> None:
-        """Set one value; `key` is its path, such as "variants.5k-32-plain.epochs"."""
+        """Set one value; `key` is its path, such as "variants.srgan-5k-32-plain.epochs"."""
         *sections, last = key.split(".")
         self._section(sections)[last] = value
 

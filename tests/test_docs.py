@@ -13,6 +13,7 @@ from srstudy.study import load_study
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("docs", "data", "benchmarks", "findings", "models/released")
+README = (ROOT / "README.md").read_text("utf-8")
 DOCUMENTS = [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.md")))]
 # [text](target) and ![text](target "title"), and <img src="target">
 LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)|<(?:img|a)\b[^>]*?(?:src|href)=\"([^\"]+)\"")
@@ -86,9 +87,19 @@ def test_the_lines_for_photographs_of_one_s_own_make_a_study(tmp_path):
     (lines,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "own-photographs.md").read_text("utf-8"), re.DOTALL)
     params = merge(yaml.safe_load((ROOT / "params.yaml").read_text("utf-8")), yaml.safe_load(lines))
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    study = load_study("sample", tmp_path)
-    assert study.profile.sources == ("sample", "holiday")
+    study = load_study(None, tmp_path)
+    assert (study.profile.sources, study.kept_sources) == (("sample", "holiday"), ("sample",))
     assert study.run("vivid").tile_set == "vivid-5k-32"
+
+
+def test_the_readme_is_short_and_promises_no_more_than_it_holds():
+    assert len(README.splitlines()) <= 130
+    assert len(README.split()) <= 1300
+    lights = re.findall(r"^\| C\d \|[^|]*\| (\S+)", README, re.MULTILINE)
+    tested = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight"][len(lights) - lights.count("⚪")]
+    assert len(lights) == 8
+    assert f"tests {tested} of the paper's eight claims" in README
+    assert ("Most claims can't be settled" in " ".join(README.split())) == (lights.count("🟡") + lights.count("⚪") > 4)
 
 
 @pytest.mark.parametrize("block", ["figures", "claims"])
@@ -99,6 +110,4 @@ def test_the_readme_has_the_figures_of_the_reports(block):
     study = load_study(root=ROOT)
     if study.profile_name != "sample":
         pytest.skip("README speaks of the sample profile")
-    assert f"<!-- {block} -->\n{readme_block(study, block)}\n<!-- /{block} -->" in (ROOT / "README.md").read_text(
-        "utf-8"
-    )
+    assert f"<!-- {block} -->\n{readme_block(study, block)}\n<!-- /{block} -->" in README

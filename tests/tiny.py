@@ -42,7 +42,7 @@ RECIPES = parse(
 SETTINGS = parse(
     Training,
     yaml.safe_load("""
-    { checkpoint_steps: 3, keep_checkpoints: 2, validation_photos: 2, validations: 2, precision: float32, guards:
+    { checkpoint_minutes: 0, keep_checkpoints: 2, validation_photos: 2, validations: 2, precision: float32, guards:
       { discriminator_won: 0.99, discriminator_lost: 0.3, patience: 3, collapse: 0.3, colour_shift: 5.0 } }
     """),
 )

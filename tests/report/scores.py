@@ -12,7 +12,7 @@ from srstudy.report.scores import labelled
 from srstudy.study import Study
 
 PHOTOS = [f"photo-{number}" for number in range(14)]
-HALF = "5k-32-plain after 10 epochs"
+HALF = "srgan-5k-32-plain after 10 epochs"
 
 
 def score_table(study: Study, changes: Mapping[str, Mapping[str, object]] = {}, photos: Sequence[str] = PHOTOS):
@@ -24,7 +24,9 @@ def score_table(study: Study, changes: Mapping[str, Mapping[str, object]] = {}, 
     keys = [("bicubic", "", "")]
     for name, run in study.runs.items():
         kinds = ("image", "moving") if run.recipe.generator.kind == "srgan" else ("",)
-        keys += [(name, epochs, kind) for epochs in ("", "10")[: 2 if run.snapshot else 1] for kind in kinds]
+        keys += [
+            (name, epochs, kind) for epochs in ("", *([f"{run.snapshot:g}"] if run.snapshot else [])) for kind in kinds
+        ]
     rows = [pd.DataFrame({"photo": photos, "run": run, "snapshot": s, "statistics": kind}) for run, s, kind in keys]
     scores = labelled(study, pd.concat(rows, ignore_index=True))
     for method, group in scores.groupby("method", sort=False):

@@ -7,7 +7,8 @@ import pytest
 import yaml
 from tests.report.scores import HALF, PHOTOS, score_table
 
-from srstudy.report.claims import KINDS, WORDS, answer, comparisons, readings, verdicts
+from srstudy.report.claims import KINDS, answer, comparisons, direction, readings, verdicts
+from srstudy.report.scores import WORDS
 
 PLAIN, AUGMENTED = KINDS["plain"], KINDS["augmented"]
 UNDECIDED = "cannot tell at this scale"
@@ -20,25 +21,25 @@ def judged(study, changes, claim: str) -> list[str]:
     return list(table["verdict, image statistics"][table.claim == claim])
 
 
-HARM = {"perceptual": 1, "shift_a": 5, "sharpness": -0.3}
-GAIN = {"perceptual": -1, "sharpness": 0.3}
+HARM = {"perceptual": 1, "psnr_y": -1, "shift_a": 5, "sharpness": -0.3}
+GAIN = {"perceptual": -1, "psnr_y": 1, "sharpness": 0.3}
 HALVES = np.resize([1, -1], len(PHOTOS))
 
 
 @pytest.mark.parametrize(
     ("claim", "changes", "expected"),
     [
-        ("C1", {"5k-32-biased": {"shift_b": 6, "delta_e": 3}}, ["supported"] * 3),
-        ("C1", {"5k-32-biased": {"shift_b": -6, "delta_e": 3}}, ["supported", "supported", "contradicted"]),
-        ("C1", {HALF: {"shift_b": 6, "delta_e": 3}}, ["contradicted"] * 3),  # whatever 5k-32-plain did later
-        ("C2", dict.fromkeys(AUGMENTED, HARM), ["supported"] * 3),
-        ("C2", {name: {"shift_a": 5} for name in PLAIN} | dict.fromkeys(AUGMENTED, GAIN), ["contradicted"] * 3),
-        ("C3", {"10k-64-plain": BETTER}, ["supported"] * 2),
-        ("C3", {"10k-64-plain": WORSE}, ["contradicted"] * 2),
-        ("C4", {"10k-32-mirflickr": {"perceptual": 1, "shift_a": 4}}, ["supported"] * 2),
-        ("C4", {"10k-32-plain": {"perceptual": 1, "shift_a": 4}}, ["contradicted"] * 2),
-        ("C6", {"5k-32-plain": BETTER, "10k-64-plain": BETTER}, ["supported"] * 8),
-        ("C6", {"5k-32-plain": WORSE, "10k-64-plain": WORSE}, ["contradicted"] * 8),
+        ("C1", {"srgan-5k-32-biased": {"shift_b": 6, "delta_e": 3}}, ["supported"] * 3),
+        ("C1", {"srgan-5k-32-biased": {"shift_b": -6, "delta_e": 3}}, ["supported", "supported", "contradicted"]),
+        ("C1", {HALF: {"shift_b": 6, "delta_e": 3}}, ["contradicted"] * 3),  # whatever srgan-5k-32-plain did later
+        ("C2", dict.fromkeys(AUGMENTED, HARM), ["supported"] * 4),
+        ("C2", {name: {"shift_a": 5} for name in PLAIN} | dict.fromkeys(AUGMENTED, GAIN), ["contradicted"] * 4),
+        ("C3", {"srgan-10k-64-plain": BETTER}, ["supported"] * 2),
+        ("C3", {"srgan-10k-64-plain": WORSE}, ["contradicted"] * 2),
+        ("C4", {"srgan-10k-32-mirflickr": {"perceptual": 1, "shift_a": 4}}, ["supported"] * 2),
+        ("C4", {"srgan-10k-32-plain": {"perceptual": 1, "shift_a": 4}}, ["contradicted"] * 2),
+        ("C6", {"srgan-5k-32-plain": BETTER, "srgan-10k-64-plain": BETTER}, ["supported"] * 8),
+        ("C6", {"srgan-5k-32-plain": WORSE, "srgan-10k-64-plain": WORSE}, ["contradicted"] * 8),
         ("ours", {"recommended": BETTER}, ["supported"] * 4),
     ],
 )
@@ -49,26 +50,35 @@ def test_a_claim_is_judged_by_the_difference_that_was_put_in(study, claim, chang
 def test_what_differs_from_photo_to_photo_alone_cannot_be_told(study):
     harm_half = {"perceptual": HALVES, "sharpness": -HALVES, "shift_a": 8 * HALVES}
     found = judged(study, {name: harm_half for name in AUGMENTED}, "C2")
-    assert (found[0], found[2]) == (UNDECIDED, UNDECIDED)
-    assert found[1] != "supported"
+    assert (found[0], found[3]) == (UNDECIDED, UNDECIDED)
+    assert found[2] != "supported"
+
+
+@pytest.mark.parametrize(
+    ("gain", "expected"), [(0, "supported"), (0.5, "supported"), (1, UNDECIDED), (1.5, "contradicted")]
+)
+def test_augmentation_does_not_help_where_it_gains_less_than_the_margin(study, gain, expected):
+    """By half of it no more than by nothing."""
+    changes = {name: {"perceptual": -0.01 * gain, "psnr_y": 0.1 * gain} for name in AUGMENTED}
+    assert judged(study, changes, "C2")[:2] == [expected] * 2
 
 
 def test_what_a_run_owes_to_its_warm_start_is_no_merit_of_its_own(study):
-    better = dict.fromkeys(("warm start srgan", "5k-32-plain", "10k-64-plain"), BETTER)
+    better = dict.fromkeys(("warm start srgan", "srgan-5k-32-plain", "srgan-10k-64-plain"), BETTER)
     found = judged(study, better, "C6")
     assert found[:2] == found[4:6] == ["supported"] * 2
     assert "supported" not in found[2:4] + found[6:]
 
 
 def test_each_comparison_gives_the_difference_with_its_interval(study):
-    changes = {"10k-64-plain": {"psnr_y": 1.5}, "5k-32-biased": {"shift_a": 3, "shift_b": -4}}
+    changes = {"srgan-10k-64-plain": {"psnr_y": 1.5}, "srgan-5k-32-biased": {"shift_a": 3, "shift_b": -4}}
     table = comparisons(study, score_table(study, changes), {}).set_index("compared")["image statistics"]
     number = r"([+-]\d+\.\d{2})"
-    cell = table["PSNR-Y: 10k-64-plain − 5k-32-plain"]
+    cell = table["PSNR-Y: srgan-10k-64-plain − srgan-5k-32-plain"]
     value, low, high = map(float, re.fullmatch(rf"{number} \[{number}, {number}\]", cell).groups())
     assert low <= value <= high
     assert value == pytest.approx(1.5, abs=0.02)
-    bias = table[f"colour bias: 5k-32-biased − {HALF}"]  # its length in the a*, b* plane
+    bias = table[f"colour bias: srgan-5k-32-biased − {HALF}"]  # its length in the a*, b* plane
     assert float(bias.split()[0]) == pytest.approx(5, abs=0.05)
 
 
@@ -84,10 +94,10 @@ def verdict_of(study, changes, claim: str, missing=()) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"10k-64-plain": BETTER}, "🟢 supported"),
-        ({"10k-64-plain": WORSE}, "🔴 contradicted"),
-        ({"10k-64-plain": {"perceptual": -1}}, "🟡 cannot tell at this scale"),
-        ({"10k-64-plain": {"perceptual": -1, "psnr_y": -1}}, "🟠 mixed"),
+        ({"srgan-10k-64-plain": BETTER}, "🟢 supported"),
+        ({"srgan-10k-64-plain": WORSE}, "🔴 contradicted"),
+        ({"srgan-10k-64-plain": {"perceptual": -1}}, "🟡 cannot tell at this scale"),
+        ({"srgan-10k-64-plain": {"perceptual": -1, "psnr_y": -1}}, "🟠 mixed"),
     ],
 )
 def test_a_claim_is_what_all_of_its_comparisons_are(study, changes, expected):
@@ -95,44 +105,69 @@ def test_a_claim_is_what_all_of_its_comparisons_are(study, changes, expected):
 
 
 def test_the_verdict_on_c1_says_where_the_colours_go(study):
-    changes = {"5k-32-biased": {"shift_a": 3, "shift_b": -4}}
-    changes |= {"10k-32-plain (moving statistics)": {"shift_b": 9}}
+    changes = {
+        name: {"shift_a": 3, "shift_b": -4} for name in ("srgan-5k-32-biased", "srgan-5k-32-biased (moving statistics)")
+    }
+    changes["srgan-10k-32-plain (moving statistics)"] = {"shift_b": 9}
     verdict, why = verdict_of(study, changes, "C1")
     assert verdict == "🟠 mixed"  # a larger bias, but not of the data's colour
-    assert "trained on the yellowest photographs" in why
-    assert re.search(r"image statistics it shifts towards magenta and blue \(a\* \+3.\d+, b\* -4.\d+\) and has", why)
-    assert "10k-32-plain has a larger colour bias" in why
+    where = r"shift towards magenta and blue \(a\* \+\d.\d+, b\* -\d.\d+\): away from its data's colour"
+    data = r"srgan-5k-32-biased was trained on the yellowest photographs\. "
+    assert re.search(
+        rf"{data}Its images {where}\. With moving statistics they {where}; srgan-10k-32-plain shifts furth", why
+    )
+    changes["srgan-5k-32-biased"] = {"shift_a": 3, "shift_b": -4 + 16 * HALVES}  # not on every photograph
+    assert re.search(rf"{where}, though not surely\. With", direction(study, score_table(study, changes)))
 
 
 def test_a_claim_whose_runs_are_missing_is_listed_with_the_reason(study):
-    verdict, why = verdict_of(study, {}, "C4", missing=["10k-32-mirflickr"])
-    assert (verdict, why) == ("⚪ not judged here", "not judged here: 10k-32-mirflickr is missing")
-    assert "5k-32-augmented is missing" in verdict_of(study, {}, "C2", missing=["5k-32-augmented"])[1]
-    verdict, why = verdict_of(study, {"10k-64-plain": BETTER}, "C6", missing=["5k-32-plain"])  # half of it is there
+    verdict, why = verdict_of(study, {}, "C4", missing=["srgan-10k-32-mirflickr"])
+    assert (verdict, why) == ("⚪ not judged here", "not judged here: srgan-10k-32-mirflickr is missing")
+    assert "srgan-5k-32-augmented is missing" in verdict_of(study, {}, "C2", missing=["srgan-5k-32-augmented"])[1]
+    verdict, why = verdict_of(
+        study, {"srgan-10k-64-plain": BETTER}, "C6", missing=["srgan-5k-32-plain"]
+    )  # half of it is there
     assert verdict == f"🟡 {UNDECIDED}"
-    assert "5k-32-plain is missing" in why
+    assert "srgan-5k-32-plain is missing" in why
 
 
-@pytest.mark.parametrize("run", ["5k-32-biased", "5k-32-plain", "10k-64-plain", "recommended"])
+@pytest.mark.parametrize("run", ["srgan-5k-32-biased", "srgan-5k-32-plain", "srgan-10k-64-plain", "recommended"])
 def test_a_run_that_params_yaml_does_not_have_leaves_claims_out_and_no_more(tiny_study, run):
     tiny_study.drop(f"variants.{run}")
-    tiny_study.set("ablation.variant", "10k-32-plain")
+    tiny_study.set("ablation.variant", "srgan-10k-32-plain")
     tiny_study.set("ablation.changes", {})
     study = tiny_study.load()
     table = comparisons(study, score_table(study), {})
     assert list(verdicts(study, score_table(study), table).claim) == list(WORDS["claims"])
-    assert table["verdict, image statistics"].str.contains(f"{run}.* has no scores").any()
+    assert table["verdict, image statistics"].str.contains(f"{run} is not among the runs of params.yaml").any()
     assert len(answer(study, score_table(study), {})) == 5
     for claim in ("C5", "C7", "C8"):
         assert verdict_of(study, {}, claim) == ("⚪ not judged here", WORDS["claims"][claim]["not judged"])
 
 
 def test_the_answer_says_by_what_one_generator_is_better_or_worse(study):
-    changes = {"10k-64-plain": {"psnr_y": -2, "perceptual": -1}}
+    changes = {"srgan-10k-64-plain": {"psnr_y": -2, "perceptual": -1}}
     sentences = answer(study, score_table(study, changes), {})
-    assert sentences[0].startswith("10k-64-plain beside bicubic: better by VGG16-HED distance (-1.0")
+    assert sentences[0].startswith("srgan-10k-64-plain beside bicubic: better by VGG16-HED distance (-1.0")
     assert "; worse by PSNR-Y (-2.0" in sentences[0]
-    assert "; no measurable difference by ΔE2000 (" in sentences[0]
+    assert "; undecided by ΔE2000 (" in sentences[0]
+    assert sentences[3].startswith("recommended beside warm start residual: ")
+
+
+def test_the_other_statistics_are_those_that_were_not_chosen(tiny_study):
+    tiny_study.set("evaluation.statistics", "moving")
+    study = tiny_study.load()
+    sentence = answer(study, score_table(study), {})[2]
+    assert re.match(
+        r"srgan-10k-64-plain \(image statistics\) beside srgan-10k-64-plain: (better|worse|undecided) by", sentence
+    )
+
+
+def test_runs_from_scratch_are_not_compared_with_a_warm_start(tiny_study):
+    study = tiny_study.load("paper")
+    scores = score_table(study)
+    said = [*comparisons(study, scores, {}).compared, *answer(study, scores, {})]
+    assert not [text for text in said if "warm start" in text]
 
 
 def test_every_reading_points_to_a_file_or_a_key_that_exists(root, study):
@@ -160,4 +195,55 @@ def test_readings_survive_renamed_recipes_and_selections(tiny_study):
     table = readings(study).set_index("left open by the paper")
     assert list(table.loc["start of the generator"]) == ["warm start 'srgan'", "recipes.theirs.warm_start"]
     assert table["taken here"].str.contains("yellow: highest mean_b").any()
-    assert len(comparisons(study, score_table(study), {})) == 22
+    assert len(comparisons(study, score_table(study), {})) == 23
+
+
+def c1(study, scores):
+    """The comparisons of C1: what, and the verdict."""
+    table = comparisons(study, scores, {})
+    return list(
+        table[table.claim == "C1"][["compared", "verdict, image statistics"]].itertuples(index=False, name=None)
+    )
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "epochs", "second"),
+    [(10, 10, HALF), (5, 5, "srgan-5k-32-plain after 5 epochs"), (10, 20, "srgan-5k-32-plain")],
+)
+def test_c1_compares_after_equally_many_epochs(tiny_study, snapshot, epochs, second):
+    tiny_study.set("variants.srgan-5k-32-plain.snapshot", snapshot)
+    tiny_study.set("variants.srgan-5k-32-biased.epochs", epochs)
+    study = tiny_study.load()
+    compared, verdict = c1(study, score_table(study, {"srgan-5k-32-biased": {"delta_e": 3}}))[1]
+    assert (compared, verdict) == (f"ΔE2000: srgan-5k-32-biased − {second}", "supported")
+
+
+@pytest.mark.parametrize("snapshot", [10, 5, None])
+def test_c1_is_not_judged_where_the_snapshot_is_lost_or_after_other_epochs(tiny_study, snapshot):
+    tiny_study.set("variants.srgan-5k-32-plain.snapshot", snapshot)
+    study = tiny_study.load()
+    scores = score_table(study)
+    found = {verdict for _, verdict in c1(study, scores[scores.snapshot != "10"])}
+    lost = "the snapshot of srgan-5k-32-plain after 10 epochs is missing (`variants.srgan-5k-32-plain.snapshot`)"
+    assert found == {f"not judged here: {lost}"}
+
+
+def test_c1_speaks_of_yellow_where_the_biased_run_was_trained_on_it(tiny_study):
+    tiny_study.set("profiles.sample.selections.biased.highest", "contrast")
+    study = tiny_study.load()
+    scores = score_table(study)
+    assert c1(study, scores)[2][1] == "not judged here: srgan-5k-32-biased was not trained on the yellowest photographs"
+    sentence = direction(study, scores)
+    assert sentence.startswith(
+        "srgan-5k-32-biased was trained on highest contrast, share 0.2. Its images shift towards"
+    )
+    assert "its data's colour" not in sentence
+
+
+def test_a_recipe_without_a_discriminator_or_a_content_loss_has_its_other_readings(tiny_study):
+    for place in (tiny_study.params, *tiny_study.params["profiles"].values()):
+        place["recipes"]["srgan"].update(discriminator=None, content=None)
+    tiny_study.set("recipes.srgan.loss_weights", {"content": 0.0, "adversarial": 0.0, "pixel": 1.0})
+    table = readings(tiny_study.load()).set_index("left open by the paper")["taken here"]
+    assert table["filters of the generator"] == "32"
+    assert not {"discriminator", "content features"} & set(table.index)

@@ -12,7 +12,7 @@ from srstudy.figures.base import show
 from srstudy.files import write_csv, write_json
 from srstudy.judge.metrics import MEASURES
 from srstudy.report.scores import FACTORS, bias_table, by_statistics, effects, load_scores, main, runs_table
-from srstudy.report.tables import caution, differences, readable, results, write_readme
+from srstudy.report.tables import caution, differences, readable, readme_block, results, write_readme
 from srstudy.statistics import estimate
 
 
@@ -38,11 +38,11 @@ def test_bicubic_and_warm_starts_come_first_and_released_models_last(evaluated):
 
 
 def test_a_run_without_scores_is_told_and_the_rest_is_there(evaluated):
-    (evaluated.root / "reports" / "scores" / "5k-64-plain.csv").unlink()
+    (evaluated.root / "reports" / "scores" / "srgan-5k-64-plain.csv").unlink()
     scores, missing = load_scores(evaluated)
-    assert missing == {"5k-64-plain": "reports/scores/5k-64-plain.csv is missing; run `dvc repro evaluate`"}
-    assert "5k-64-plain" not in set(scores.run)
-    assert "10k-64-plain" in set(scores.run)
+    assert missing == {"srgan-5k-64-plain": "reports/scores/srgan-5k-64-plain.csv is missing; run `dvc repro evaluate`"}
+    assert "srgan-5k-64-plain" not in set(scores.run)
+    assert "srgan-10k-64-plain" in set(scores.run)
     assert "nothing" in show(readable(effects(scores, 1))).data  # the grid is not whole
     (evaluated.root / "reports" / "scores" / "bicubic.csv").unlink()
     with pytest.raises(StudyError, match=r"bicubic\.csv: missing; run `dvc repro evaluate`"):
@@ -52,17 +52,17 @@ def test_a_run_without_scores_is_told_and_the_rest_is_there(evaluated):
 @pytest.mark.parametrize("photos", [PHOTOS[:3], (*PHOTOS[:3], "cat"), (*PHOTOS, "cat")])
 def test_scores_on_other_photographs_are_refused(evaluated, photos):
     scores = score_table(evaluated, photos=photos)
-    write_scores(evaluated.root / "reports", scores[scores.run == "10k-32-plain"])
-    with pytest.raises(StudyError, match=r"10k-32-plain\.csv: other test photographs than bicubic's; run"):
+    write_scores(evaluated.root / "reports", scores[scores.run == "srgan-10k-32-plain"])
+    with pytest.raises(StudyError, match=r"srgan-10k-32-plain\.csv: other test photographs than bicubic's; run"):
         load_scores(evaluated)
 
 
 def test_both_readings_of_batch_norm_have_their_rows_in_one_order(study):
-    scores = score_table(study, {"5k-32-plain (moving statistics)": {"psnr_y": 50}})
+    scores = score_table(study, {"srgan-5k-32-plain (moving statistics)": {"psnr_y": 50}})
     parts = by_statistics(study, scores)
     assert list(parts) == ["image", "moving"]
     assert list(parts["image"].method.unique()) == list(parts["moving"].method.unique())
-    assert set(parts["moving"].method[parts["moving"].psnr_y > 40]) == {"5k-32-plain"}
+    assert set(parts["moving"].method[parts["moving"].psnr_y > 40]) == {"srgan-5k-32-plain"}
 
 
 def test_results_give_the_mean_of_every_run_and_measure_inside_its_interval(evaluated):
@@ -83,9 +83,9 @@ def test_a_difference_is_taken_photo_by_photo(evaluated):
     """Photographs differ by several dB, both methods on each by the same, so that the interval is narrow."""
     scores, _ = load_scores(evaluated)
     shuffled = scores.sample(frac=1, random_state=1, ignore_index=True)
-    pairs = [("5k-32-augmented", "5k-32-plain"), ("10k-64-plain", "5k-32-plain")]
+    pairs = [("srgan-5k-32-augmented", "srgan-5k-32-plain"), ("srgan-10k-64-plain", "srgan-5k-32-plain")]
     found = readable(differences(shuffled, pairs, 1))
-    assert list(found.index) == ["5k-32-augmented − 5k-32-plain", "10k-64-plain − 5k-32-plain"]
+    assert list(found.index) == ["srgan-5k-32-augmented − srgan-5k-32-plain", "srgan-10k-64-plain − srgan-5k-32-plain"]
     value, low, high = map(float, re.findall(r"[+-]\d+\.\d+", found["PSNR-Y (dB)"].iloc[1]))
     assert value == pytest.approx(6, abs=0.02)
     assert high - low < 0.05
@@ -101,8 +101,11 @@ def test_effects_are_the_differences_that_were_put_in(evaluated):
 
 
 def test_the_colour_bias_is_the_length_of_the_mean_shift(study):
-    changes = {"10k-64-plain": {"shift_a": 3, "shift_b": 4}, "10k-64-plain (moving statistics)": {"shift_a": 10}}
-    row = bias_table(study, score_table(study, changes)).set_index("run").loc["10k-64-plain"]
+    changes = {
+        "srgan-10k-64-plain": {"shift_a": 3, "shift_b": 4},
+        "srgan-10k-64-plain (moving statistics)": {"shift_a": 10},
+    }
+    row = bias_table(study, score_table(study, changes)).set_index("run").loc["srgan-10k-64-plain"]
     found = [float(row[column].split()[0]) for column in ("image statistics", "moving statistics", "moving − image")]
     assert found == pytest.approx([5, 10, 5], abs=0.03)
     assert row["largest shift"].startswith("photo-")
@@ -112,15 +115,17 @@ def test_the_table_of_runs_tells_what_is_unfinished_or_not_trained(tiny_study):
     study = tiny_study.load()
     reports = study.root / "reports"
     history = {"step": [5, 9], "psnr_y": [20.0, 21.0], "diversity": [1.0, 0.1]}
-    write_csv(reports / "history" / "5k-32-plain.csv", pd.DataFrame(history))
-    write_json(reports / "runs" / "5k-32-plain.json", {"complete": False, "step": 9, "steps": 48})
+    write_csv(reports / "history" / "srgan-5k-32-plain.csv", pd.DataFrame(history))
+    write_json(reports / "runs" / "srgan-5k-32-plain.json", {"complete": False, "step": 9, "steps": 48})
     table = runs_table(study).set_index("run")
-    row = table.loc["5k-32-plain"]
+    row = table.loc["srgan-5k-32-plain"]
     assert row.steps == "9 of 48"
     assert row.complete.startswith("NO: its figures")
     assert row["what the guards saw"] == "output collapsed (step 9, 0.10)"
-    assert "not trained yet; run `dvc repro train@10k-64-plain`" in table.complete["10k-64-plain"]
+    assert "not trained yet; run `dvc repro train@srgan-10k-64-plain`" in table.complete["srgan-10k-64-plain"]
     assert "recommended-gan" not in table.index
+    (reports / "history" / "srgan-5k-32-plain.csv").unlink()
+    assert "not trained yet" in runs_table(study).set_index("run").complete["srgan-5k-32-plain"]
 
 
 def test_readme_gets_the_figures_between_its_marks_and_keeps_the_rest(evaluated):
@@ -132,12 +137,32 @@ def test_readme_gets_the_figures_between_its_marks_and_keeps_the_rest(evaluated)
     text = path.read_text(encoding="utf-8")
     assert text.startswith("# Title\n\n<!-- figures -->\nMeans over 14 test photographs (sample profile: ")
     assert re.search(r"\| PSNR-Y on Set5 ↑ \|\n.*\n\| bicubic \|.* \| 28.43 \|\n", text)
-    assert "- 10k-64-plain beside bicubic: " in text
-    assert "| C5 | batch size 1 gives the best images | ⚪ not judged here | " in text
+    assert "- srgan-10k-64-plain beside bicubic: " in text
+    assert "| C5 | batch size 1 gives the best images | ⚪ not judged here |  | no two runs differ in" in text
+    assert re.search(
+        r"\| ours \| .* \| 🟡 cannot tell \|  \| .* undecided \|\n\nC1: srgan-5k-32-biased was trained on", text
+    )
     assert "old" not in text
     assert text.endswith("<!-- /claims -->\nEnd\n")
     write_readme(evaluated)
     assert path.read_text(encoding="utf-8") == text
+    (evaluated.root / "reports" / "scores" / "srgan-10k-32-mirflickr.csv").unlink()
+    missing = r"⚪ not judged here \|  \| not judged here: reports/scores/srgan-10k-32-mirflickr.csv is missing \|"
+    assert re.search(rf"\| C4 \| .* \| {missing}\n", readme_block(evaluated, "claims"))
+
+
+def test_a_verdict_under_the_other_statistics_stands_where_it_differs(evaluated):
+    changes = {"recommended": {"psnr_y": 9, "perceptual": -9}}
+    changes |= {
+        "srgan-10k-64-plain": {"psnr_y": 9, "perceptual": -9},
+        "srgan-10k-64-plain (moving statistics)": {"psnr_y": -9},
+    }
+    write_scores(evaluated.root / "reports", score_table(evaluated, changes))
+    rows = {line.split(" | ")[0][2:]: line.split(" | ")[2:4] for line in readme_block(evaluated, "claims").splitlines()}
+    assert rows["claim"] == ["verdict", "with moving statistics"]
+    assert rows["C3"][0] == "🟢 supported"
+    assert rows["C3"][1] == "🟡 cannot tell"
+    assert rows["ours"] == ["🟢 supported", ""]
 
 
 def test_the_summary_prints_means_what_is_missing_and_where_the_report_is(evaluated, monkeypatch, capsys):

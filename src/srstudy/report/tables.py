@@ -10,8 +10,8 @@ import pandas as pd
 from srstudy import StudyError
 from srstudy.files import write_text
 from srstudy.judge.metrics import MAIN_MEASURES, MEASURES
-from srstudy.report.claims import BIASED, WORDS, answer, comparisons, direction, verdicts
-from srstudy.report.scores import by_statistics, digits, load_scores, per_run
+from srstudy.report.claims import BIASED, answer, comparisons, direction, verdicts
+from srstudy.report.scores import WORDS, by_statistics, digits, load_scores, per_run
 from srstudy.statistics import Estimate, estimate
 from srstudy.study import Study, load_study
 
@@ -88,9 +88,11 @@ def readme_block(study: Study, name: str) -> str:
     scores, missing = load_scores(study)
     if name == "claims":
         table = verdicts(study, scores, comparisons(study, scores, missing))
-        table = table.assign(why=table.why.str.split(";").str[0])
+        other = table.columns[3]
+        table[other] = table[other].where(table[other] != table.verdict, "")
+        table = table.replace(regex={r"^of \d+ comparisons |;.*| at this scale": ""})
         colours = f"\n\nC1: {direction(study, scores)}." if BIASED in set(scores.run) else ""
-        return markdown(table[table.claim.str.startswith("C")]) + colours
+        return markdown(table) + colours
     sentences = "\n".join(f"- {sentence}" for sentence in answer(study, scores, missing))
     heading = f"Means over {scores.photo.nunique()} test photographs ({study.note}):"
     return f"{heading}\n\n{markdown(headline(study, scores))}\n\n{sentences}"
