@@ -97,7 +97,7 @@ def typed(path: Path, texts: dict[str, str]) -> dict[str, Any]:
     known, parameters = papermill.inspect_notebook(str(path)), {}
     for key, text in texts.items():  # of a misspelt one, papermill itself would only warn, and run with the default
         default = ast.literal_eval(pick(known, key, f"{path.name}, parameters")["default"])
-        if isinstance(default, (list, type(None))) and re.fullmatch(r"\[.*\]|null", text):
+        if isinstance(default, (list, type(None))) and re.match(r"\[|null$", text):
             parameters[key] = read_yaml(text, f"-p {key}")
         elif isinstance(default, list):
             parameters[key] = [part.strip() for part in text.split(",")]

@@ -233,7 +233,7 @@ def test_a_name_that_commands_can_t_bear_is_refused(tiny_study, section, name):
     entries[name] = next(iter(entries.values()))
     with pytest.raises(StudyError) as caught:
         tiny_study.load()
-    rule = "a name should begin with a letter and hold letters, digits, - and _ alone, as it becomes part of commands"
+    rule = "a name should be letters, digits, _ and single -, the first a letter, as it becomes part of commands"
     assert str(caught.value) == f"{section}.{name}: {rule}."
 
 
