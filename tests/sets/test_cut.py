@@ -180,7 +180,9 @@ print(list(study.root.iterdir()))
 
 def test_a_set_for_which_there_is_no_room_is_not_begun(small_disk):
     *_, message, left = small_disk(ON_A_SMALL_DISK).splitlines()
-    assert message == "curated-10k-64: needs 0.178 GB, 0.000 GB are free; choose fewer sets, or free some space."
+    assert message == (
+        "curated-10k-64: needs 0.010 GB, 0.000 GB are free; lower the profile's `images`, or free some space."
+    )
     assert left == "[]"
 
 

@@ -56,16 +56,18 @@ def mixed_precision(setting: str) -> Iterator[str]:
         keras.config.set_dtype_policy(before)
 
 
-def remarks(setting: str, policy: str) -> Iterator[str]:
-    """What to know before training by a policy starts: that "auto" has chosen 16 bits, and that they are slow here."""
+def remarks(setting: str, policy: str, factor: float) -> Iterator[str]:
+    """What to know before training by a policy starts: that "auto" has chosen 16 bits, and that they are slow here, by
+    `slowness`.
+    """
     if setting == "auto" and policy != "float32":
         yield f"precision auto means {policy} on a GPU; set precision to float32 to compute in float32"
-    if policy != "float32" and (factor := slowness(policy.removeprefix("mixed_"))) > SLOW:
+    if factor > SLOW:
         yield f"{policy} is {factor:.0f} times slower than float32 on this machine; set precision to float32"
 
 
-def slowness(kind: str) -> float:
-    """How many times longer than in float32 a small convolution takes in this type, where training would compute.
+def slowness(policy: str) -> float:
+    """How many times longer than in float32 a small convolution takes by this policy, where training would compute.
 
     Timed, as that tells the truth on any system: a processor, its library and a setting of that each decide it.
     """
@@ -74,7 +76,7 @@ def slowness(kind: str) -> float:
         image, kernel = tf.ones((1, 64, 64, 32), kind), tf.ones((3, 3, 32, 32), kind)
         return min(timeit.repeat(lambda: tf.nn.conv2d(image, kernel, 1, "SAME").numpy(), number=1, repeat=5))
 
-    return seconds(kind) / seconds("float32")
+    return 1.0 if policy == "float32" else seconds(policy.removeprefix("mixed_")) / seconds("float32")
 
 
 def agreed(strategy: tf.distribute.Strategy, step: int, reason: str | None, due: bool) -> tuple[str | None, bool]:

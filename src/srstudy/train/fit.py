@@ -59,7 +59,7 @@ class _Training:
         with self.strategy.scope(), devices.mixed_precision(precision) as policy:
             hr_size = SCALE * (recipe.crop or tiles.lr.shape[1])
             self.models = make_models(recipe, hr_size, run.steps, run.warm_start and run.warm_start.generator)
-        for remark in devices.remarks(precision, policy):
+        for remark in devices.remarks(precision, policy, devices.slowness(policy)):
             print(f"training: {remark}.", file=sys.stderr)
         self.update = Update(recipe, self.models, run.steps, self.strategy)
         self.generator = build_generator(recipe.generator)  # float32, with the averaged weights where there are any
