@@ -58,5 +58,5 @@ def test_tiles_add_up_to_the_distance_of_the_whole_image(distance, photo, monkey
     hr, sr = photo[:, :448], gaussian_filter(photo[:, :448], (1, 1, 0))
     whole = distance.between(distance.features(hr), sr)
     monkeypatch.setattr(module, "PIXELS", 1)
-    monkeypatch.setattr(module, "TILES", ((130, 8), (50, 24)))
+    monkeypatch.setattr(module, "TILE", 130)
     assert distance.of_each(hr, [sr, hr]) == pytest.approx([whole, 0], rel=1e-6, abs=1e-9)
