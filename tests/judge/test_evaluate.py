@@ -70,6 +70,13 @@ def test_test_images_are_read_when_they_are_asked_for(study, photo, save_image):
     assert images["a"].shape == (80, 512, 3)
 
 
+def test_of_a_large_image_the_centre_is_judged(study, save_image, monkeypatch):
+    rows = np.arange(200, dtype=np.uint8)[:, None, None] + np.zeros((200, 90, 3), np.uint8)
+    monkeypatch.setattr(evaluate_module, "LARGEST", 100)
+    [image] = images_of(study, save_image(rows, "large/a.png").parent).values()
+    np.testing.assert_array_equal(image, rows[50:150, :88])
+
+
 LARGE = """
 import numpy as np, resource
 from srstudy import runtime

@@ -34,6 +34,7 @@ from srstudy.study import Run, Study
 
 KEYS = ["photo", "run", "snapshot", "statistics"]  # of a table of scores, as text; the measures follow
 LARGE = 2**21  # bytes of an image from which on each is measured alone: that takes 100 times as many
+LARGEST = 2048  # px a side: of a larger image of a folder the centre is judged, as 200 megapixels would take an hour
 SRS = 2**24  # bytes of SR images of one HR image that are in memory at once
 
 
@@ -63,7 +64,8 @@ class Method:
 
 def test_images(study: Study, test_set: str | Path | None = None) -> Images:
     """HR test images: the study's, or those of a name under `data.sources` (their centres, if the profile says so); or
-    of a folder, whose path is absolute or starts at the project's folder, but for what is too small or can't be read.
+    of a folder, whose path is absolute or starts at the project's folder, but for what is too small or can't be read,
+    and their centres of at most LARGEST px a side.
 
     Raises StudyError for a folder that is missing, or a source or folder that holds nothing to judge.
     """
@@ -73,7 +75,7 @@ def test_images(study: Study, test_set: str | Path | None = None) -> Images:
         readers = {row.id: lambda row=row: _centre(read_photo(study.root, row), side) for row in rows.itertuples()}
         return Images(readers)
     found, left_out = readable_images(resolved(study.root, test_set), smallest=16 * SCALE)
-    images = Images({name: partial(read_rgb, path) for name, path in found.items()})
+    images = Images({name: lambda path=path: _centre(read_rgb(path), LARGEST) for name, path in found.items()})
     images.left_out = left_out
     return images
 
@@ -99,7 +101,7 @@ def reports_folder(study: Study, test_set: str | Path | None = None) -> Path:
 
 def _centre(image: np.ndarray, side: int | None) -> np.ndarray:
     top, left = (max(0, length - (side or length)) // 2 for length in image.shape[:2])
-    return image[top:, left:][:side, :side]
+    return image[top:, left:][:side, :side].copy()  # a view would keep the whole image
 
 
 def methods_of(study: Study, run: Run) -> list[Method]:
