@@ -34,7 +34,7 @@ from srstudy.study import Run, Study
 
 KEYS = ["photo", "run", "snapshot", "statistics"]  # of a table of scores, as text; the measures follow
 LARGE = 2**21  # bytes of an image from which on each is measured alone: that takes 100 times as many
-LARGEST = 2048  # px a side: of a larger image the centre is judged, as 200 megapixels would take hours
+LARGEST = 2048  # px a side: of a larger image of a folder the centre is judged, as 200 megapixels would take an hour
 SRS = 2**24  # bytes of SR images of one HR image that are in memory at once
 
 
@@ -63,14 +63,14 @@ class Method:
 
 
 def test_images(study: Study, test_set: str | Path | None = None) -> Images:
-    """HR test images: the study's, or those of a name under `data.sources`; or of a folder, whose path is absolute or
-    starts at the project's folder, but for what is too small or can't be read. Of large ones it is the centre, of the
-    profile's `test_crop` or LARGEST px a side.
+    """HR test images: the study's, or those of a name under `data.sources` (their centres, if the profile says so); or
+    of a folder, whose path is absolute or starts at the project's folder, but for what is too small or can't be read,
+    and their centres of at most LARGEST px a side.
 
     Raises StudyError for a folder that is missing, or a source or folder that holds nothing to judge.
     """
     if test_set is None or test_set in study.data.sources:
-        manifest, side = open_manifest(study.root / "data" / "manifest.parquet"), study.profile.test_crop or LARGEST
+        manifest, side = open_manifest(study.root / "data" / "manifest.parquet"), study.profile.test_crop
         rows = judged_rows(manifest, test_set)
         readers = {row.id: lambda row=row: _centre(read_photo(study.root, row), side) for row in rows.itertuples()}
         return Images(readers)
@@ -99,8 +99,8 @@ def reports_folder(study: Study, test_set: str | Path | None = None) -> Path:
     return own_folder(study.root / "reports" / "test_sets" / name, folder)
 
 
-def _centre(image: np.ndarray, side: int) -> np.ndarray:
-    top, left = (max(0, length - side) // 2 for length in image.shape[:2])
+def _centre(image: np.ndarray, side: int | None) -> np.ndarray:
+    top, left = (max(0, length - (side or length)) // 2 for length in image.shape[:2])
     return image[top:, left:][:side, :side].copy()  # a view would keep the whole image
 
 

@@ -3,7 +3,8 @@
 Images are uint8 [H, W, 3] RGB, SR as large as HR; a border of 4 pixels is left out, as the field does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab, rgb2ycbcr
@@ -31,13 +32,35 @@ MAIN_MEASURES = ("psnr_y", "ssim_y", "perceptual", "delta_e")  # where there is 
 
 
 class Picture:
-    """An image without its border, in the colour spaces of the measures: that of HR serves all SR images."""
+    """An image without its border, in the colour spaces of the measures: those of HR serve all SR images. They take 32
+    bytes a pixel, so those of a large image are made band by band, each time anew.
+    """
 
     def __init__(self, image: np.ndarray):
         self.rgb = inner(image)
-        parts = [self.rgb[rows] for rows in bands(self.rgb)]
-        self.luma, self.lab = (np.concatenate([convert(part) for part in parts]) for convert in (luma, rgb2lab))
-        self.slope = np.hypot(*np.gradient(self.luma)).mean()
+        self.small = self.rgb[..., 0].size <= BAND
+        heights = [(rows, slice(max(0, rows.start - 1), rows.stop + 1)) for rows in bands(self.rgb)]  # and a neighbour
+        slopes = (
+            np.hypot(*np.gradient(self.part(more)[1]))[rows.start - more.start :][: size(rows)]
+            for rows, more in heights
+        )
+        self.slope = sum(slope.mean() * (len(slope) / len(self.rgb)) for slope in slopes)
+
+    @cached_property
+    def luma(self) -> np.ndarray:
+        """Y, float [H, W]."""
+        return luma(self.rgb)
+
+    @cached_property
+    def lab(self) -> np.ndarray:
+        """CIELAB, float [H, W, 3]."""
+        return rgb2lab(self.rgb)
+
+    def part(self, rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """RGB, Y and CIELAB of some rows."""
+        if self.small:
+            return self.rgb[rows], self.luma[rows], self.lab[rows]
+        return self.rgb[rows], luma(self.rgb[rows]), rgb2lab(self.rgb[rows])
 
 
 def measures(hr: Picture, sr: Picture) -> dict[str, float]:
@@ -46,13 +69,25 @@ def measures(hr: Picture, sr: Picture) -> dict[str, float]:
     Published figures for Set14 compare its one file that is stored as gray on its own 256 levels instead of Y's 220:
     bicubic is 26.00 dB there and 26.09 dB here.
     """
-    shift_a, shift_b = colour_shift(hr, sr)
+    error_y, error_rgb, far, shift_a, shift_b = by_bands(differences, hr, sr)
+    ssim_y, ssim_rgb = by_bands(similarities, hr, sr, 10)
     return {
-        "psnr_y": psnr(hr.luma, sr.luma), "psnr_rgb": psnr(hr.rgb, sr.rgb),
-        "ssim_y": by_bands(ssim, hr.luma, sr.luma, 10), "ssim_rgb": by_bands(rgb_ssim, hr.rgb, sr.rgb, 10),
-        "shift_a": shift_a, "shift_b": shift_b, "delta_e": by_bands(delta_e, hr.lab, sr.lab),
+        "psnr_y": decibels(error_y), "psnr_rgb": decibels(error_rgb), "ssim_y": ssim_y, "ssim_rgb": ssim_rgb,
+        "shift_a": shift_a, "shift_b": shift_b, "delta_e": far,
         "sharpness": ratio(sr.slope, hr.slope),  # below 1 is softer than the original, above 1 harsher
     }  # fmt: skip
+
+
+def differences(hr: Sequence[np.ndarray], sr: Sequence[np.ndarray]) -> np.ndarray:
+    """Means over a part of two pictures: squared differences of Y and of RGB, CIEDE2000, differences of a* and b*."""
+    squares = [np.mean((a.astype(float) - b) ** 2) for a, b in zip((hr[1], hr[0]), (sr[1], sr[0]))]
+    shifts = (sr[2] - hr[2]).reshape(-1, 3).mean(axis=0)[1:]
+    return np.array([*squares, deltaE_ciede2000(hr[2], sr[2]).mean(), *shifts])
+
+
+def similarities(hr: Sequence[np.ndarray], sr: Sequence[np.ndarray]) -> np.ndarray:
+    """`ssim` of a part of two pictures, on Y, and on RGB as the mean over its channels."""
+    return np.array([ssim(hr[1], sr[1]), ssim(hr[0], sr[0], channel_axis=2)])
 
 
 def ratio(steps: float, others: float) -> float:
@@ -62,7 +97,11 @@ def ratio(steps: float, others: float) -> float:
 
 def psnr(hr: np.ndarray, sr: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB of values in [0, 255]; 100 for equal ones."""
-    error = by_bands(lambda hr, sr: np.mean((hr.astype(float) - sr) ** 2), hr, sr)
+    return decibels(np.mean((hr.astype(float) - sr) ** 2))
+
+
+def decibels(error: float) -> float:
+    """The PSNR of a mean squared error."""
     return float(min(10 * np.log10(255**2 / error), EQUAL_DB)) if error else EQUAL_DB
 
 
@@ -72,26 +111,20 @@ def ssim(hr: np.ndarray, sr: np.ndarray, **axis: int) -> float:
     return float(structural_similarity(hr, sr, **options, **axis))
 
 
-def rgb_ssim(hr: np.ndarray, sr: np.ndarray) -> float:
-    """`ssim`, mean over the channels of RGB."""
-    return ssim(hr, sr, channel_axis=2)
-
-
-def delta_e(hr: np.ndarray, sr: np.ndarray) -> float:
-    """Mean difference of two images in CIELAB (CIEDE2000)."""
-    return float(deltaE_ciede2000(hr, sr).mean())
-
-
 def bands(image: np.ndarray, overlap: int = 0) -> list[slice]:
     """Rows of an image that cover it part by part, with so many rows in common."""
     rows, height = max(1, BAND // image.shape[1]), len(image) - overlap
     return [slice(top, min(top + rows, height) + overlap) for top in range(0, height, rows)]
 
 
-def by_bands(measure: Callable[..., float], hr: np.ndarray, sr: np.ndarray, overlap: int = 0) -> float:
-    """A mean over the places of an image, which leaves out half of `overlap` at each border, added up from bands."""
-    parts, height = [(hr[rows], sr[rows]) for rows in bands(hr, overlap)], len(hr) - overlap
-    return sum(measure(*part) * ((len(part[0]) - overlap) / height) for part in parts)
+def by_bands(measure: Callable[..., np.ndarray], hr: Picture, sr: Picture, overlap: int = 0) -> list[float]:
+    """Means over the places of two pictures, which leave out half of `overlap` at each border, added up from bands."""
+    rows, height = bands(hr.rgb, overlap), len(hr.rgb) - overlap
+    return sum(measure(hr.part(one), sr.part(one)) * ((size(one) - overlap) / height) for one in rows).tolist()
+
+
+def size(rows: slice) -> int:
+    return rows.stop - rows.start
 
 
 def colour_shift(hr: Picture, sr: Picture) -> tuple[float, float]:
