@@ -15,7 +15,7 @@ LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block
 PIXELS = 2**18  # of the images that go through the network at once: a quarter less time, half a GB
 # A larger image goes through it in tiles of this side, with so much around them as the deepest layer sees; both are
 # multiples of 16, by which that layer's maps are smaller.
-TILE, MARGIN = 704, 112
+TILE, MARGIN = 416, 112
 
 
 class Distance:
