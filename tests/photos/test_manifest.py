@@ -89,12 +89,17 @@ def good(album, photos) -> dict[str, str]:
 
 
 def test_what_cannot_serve_is_left_out_with_the_reason(album, good, photos):
-    small = album.add(photos[3].crop((0, 0, 300, 255)), "test")
+    small = album.add(photos[3].crop((0, 0, 300, 255)), "train")
+    judged = [
+        album.add(photos[place].crop((0, 0, 64, 150)), split) for place, split in ((6, "validation"), (8, "test"))
+    ]
+    tiny = album.add(photos[7].crop((0, 0, 63, 150)), "test")
     just = album.add(photos[3].crop((0, 0, 256, 256)), "train")  # what is left out takes no duplicate with it
     misnamed = album.save(photos[5], "camera", "im.png")
     manifest = album.manifest()
     assert list(manifest.index) == sorted(manifest.index)
-    assert (manifest.excluded[[*good.values(), just]] == "").all()
+    assert (manifest.excluded[[*good.values(), *judged, just]] == "").all()
+    assert manifest.excluded[tiny] == "smaller than 64x64: 63x150"
     assert manifest.excluded[small] == "smaller than the HR tile of 256x256: 300x255"
     assert manifest.excluded[misnamed] == "wrong extension: JPEG named '.png'"
     assert set(usable(manifest, "train").id) == {good["train"], just}
@@ -259,8 +264,8 @@ def test_a_photograph_that_only_the_scan_or_only_the_table_has_is_said(committed
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_nothing_left_in_a_split_and_two_photographs_of_one_name_are_errors_that_say_why(album, photos, split):
     for image, name in zip(photos, SPLITS):
-        album.add(image.resize((200, 200)) if name == split else image, name)
-    with pytest.raises(StudyError, match=f"no usable photograph in the {split} split .*smaller than the HR tile"):
+        album.add(image.resize((60, 60)) if name == split else image, name)
+    with pytest.raises(StudyError, match=f"no usable photograph in the {split} split .*smaller than "):
         album.manifest()
     first, *_ = album.rows.values()
     album.rows["twice"] = {**first, "member": "other.jpg"}

@@ -9,9 +9,10 @@ import pyarrow
 from srstudy import StudyError
 from srstudy.degrade.bicubic import SCALE
 from srstudy.photos.duplicates import duplicate_groups
-from srstudy.photos.sources import FIELDS, SPLITS, photo_table
+from srstudy.photos.sources import FIELDS, SPLITS, listed_files, photo_table
 from srstudy.study import Study
 
+SMALLEST = 16 * SCALE  # px a side of a photograph that can be judged
 OWN_TEST = "own test photograph: 04_evaluate judges on it where its source is the test_set"
 
 
@@ -20,10 +21,10 @@ def make_manifest(study: Study) -> pd.DataFrame:
 
     Columns: those of `scan.SCHEMA` but the thumbnail, `data_source` (a name under `data.sources`), `group` (equal for
     near-duplicates), split, content, title, author and licence. `source`, which sets take in turn, is the data source,
-    or where a table has one, the package or the author that a photograph comes from. `excluded` also names photographs
-    smaller than the largest HR tile, and those that `_settle` leaves out: of what is left, no photograph has a
-    near-duplicate in another split. Under a profile that extends another one, the other's photographs keep split and
-    reason, and are the only test photographs: those that further sources would add are left out as OWN_TEST.
+    or where a table has one, the package or the author that a photograph comes from. `excluded` also names those that
+    `_settle` leaves out: of what is left, no photograph has a near-duplicate in another split. Under a profile that
+    extends another one, the other's photographs keep split and reason, and are the only test photographs: those that
+    further sources would add are left out as OWN_TEST.
     Raises StudyError when a scan is missing, two photographs share an id, or nothing is left to train or test on.
     """
     manifest = pd.concat([_described(study, name) for name in study.profile.sources], ignore_index=True)
@@ -31,10 +32,6 @@ def make_manifest(study: Study) -> pd.DataFrame:
     twice = manifest.id[manifest.id.duplicated()]
     if len(twice):
         raise StudyError(f"two photographs are called '{twice.iloc[0]}'; rename the file of one.")
-    hr_size = SCALE * study.largest_lr_size
-    small = (manifest.excluded == "") & (manifest[["width", "height"]].min(axis=1) < hr_size)
-    sizes = manifest.width.astype(str) + "x" + manifest.height.astype(str)
-    manifest.loc[small, "excluded"] = f"smaller than the HR tile of {hr_size}x{hr_size}: " + sizes[small]
     manifest["group"] = 0
     for stage in sorted(set(manifest.stage)):
         _settle(study, manifest, stage)
@@ -94,22 +91,28 @@ def _described(study: Study, name: str) -> pd.DataFrame:
     source's terms for all; and with the stage at which a photograph's split is settled: 0 where the table gives one,
     else 1, and 2 later each in a source that the profile has beyond those of the one that it extends.
     """
-    path, source = study.root / "data" / "scans" / f"{name}.parquet", study.data.sources[name]
+    path, source = study.folder("data") / "scans" / f"{name}.parquet", study.data.sources[name]
     scan = pd.read_parquet(path) if path.is_file() else ()
     if not len(scan):  # as under a profile without this source
         raise StudyError(f"{path}: not scanned yet; set `profile: {study.profile_name}` and run `dvc repro`.")
     stems = [PurePosixPath(member).stem for member in scan.member]
     last = 3 if study.kept_sources and name not in study.kept_sources else 1
     scan = scan.assign(data_source=name)
-    if source.table is None:
+    place = source.table or source.listed
+    if place is None:
         return scan.assign(split="", content="", title=stems, author="", licence=source.licence, stage=last)
-    table = photo_table(study.root, Path(source.table)).drop_duplicates("id", keep="last").set_index("id")
-    missing, listed = table.index.difference(stems), pd.Series(stems).isin(table.index)
+    if source.table is None:
+        keys, table = list(scan.member), listed_files(study.root, name, source).set_index("file")
+        table = table.assign(source=name, content="", title=table.index, author="", licence=source.licence)
+    else:
+        keys, table = stems, photo_table(study.root, Path(source.table))
+        table = table.drop_duplicates("id", keep="last").set_index("id")
+    missing, listed = table.index.difference(keys), pd.Series(keys).isin(table.index)
     if len(missing):
-        raise StudyError(f"{source.table}: lists '{missing[0]}', which source {name} lacks; restore it or its row.")
-    facts = table[FIELDS].reindex(stems, fill_value="").reset_index(drop=True)
-    scan = scan.assign(**facts, stage=last - listed.astype(int))
-    scan.loc[~listed, ["source", "excluded"]] = name, f"not listed: {source.table}"
+        raise StudyError(f"{place}: lists '{missing[0]}', which source {name} lacks; restore it or its row.")
+    facts = table[FIELDS].reindex(keys, fill_value="").reset_index(drop=True)
+    scan = scan.assign(**facts, stage=last - (facts.split != "").astype(int))
+    scan.loc[~listed, ["source", "excluded"]] = name, f"not listed: {place}"
     return scan
 
 
@@ -118,7 +121,8 @@ def _settle(study: Study, manifest: pd.DataFrame, stage: int) -> None:
 
     A group of near-duplicates is in one split: that of its photographs of earlier stages, or one that is given (test
     before validation before train), or the one that its first id draws. Left out are photographs that are given
-    another, or are like some in two; of equal files, and of more than `per_group` in a group, all but the first by id.
+    another, or are like some in two; of equal files, and of more than `per_group` in a group, all but the first by id;
+    training photographs smaller than the largest HR tile, and others smaller than SMALLEST.
     """
     rule, known = study.data.duplicates, manifest[manifest.stage <= stage]  # later ones can link what is not alike
     known = known.assign(group=duplicate_groups(known, rule)).sort_values("stage", kind="stable")  # they are by id
@@ -128,6 +132,12 @@ def _settle(study: Study, manifest: pd.DataFrame, stage: int) -> None:
     drawn = known.groupby("group").id.min().map(lambda id: split_of(id, study.data.held_out, study.seed))
     splits = known.group.map(first.split.combine_first(drawn))
     known["split"] = known.split.where(known.split != "", splits)
+    side, tile = known[["width", "height"]].min(axis=1), SCALE * study.largest_lr_size
+    sizes = known.width.astype(str) + "x" + known.height.astype(str)
+    for split in SPLITS:  # what is too small for a tile can well be judged
+        least, what = (tile, "the HR tile of ") if split == "train" else (SMALLEST, "")
+        small = new & (known.split == split) & (side < least) & (known.excluded == "")
+        known.loc[small, "excluded"] = f"smaller than {what}{least}x{least}: " + sizes[small]
     counts = settled[settled.stage < stage].groupby("group").split.nunique()
     apart = new & ((known.split != splits) | known.group.isin(counts[counts > 1].index)) & (known.excluded == "")
     known.loc[apart, "excluded"] = ["near-duplicate in another split: " + id for id in first.id[known.group[apart]]]

@@ -22,11 +22,12 @@ from tqdm import tqdm
 from srstudy import StudyError
 from srstudy.files import replacing
 from srstudy.inputs import code_fingerprint
+from srstudy.parsing import pick
 from srstudy.photos.archives import is_hidden, open_archive, printable
 from srstudy.photos.facts import FACTS, facts_of
 from srstudy.photos.images import open_once
 from srstudy.photos.sources import locate
-from srstudy.settings import Scan, pick
+from srstudy.settings import Scan
 from srstudy.study import load_study
 
 CHUNK = 32  # files between two savings
@@ -127,7 +128,7 @@ def main() -> None:
     study = load_study()
     for name in sys.argv[1:] or study.profile.sources:
         source = pick(study.data.sources, name, "data.sources")
-        out = study.root / "data" / "scans" / f"{name}.parquet"
+        out = study.folder("data") / "scans" / f"{name}.parquet"
         if name in study.profile.sources:
             scan_source(name, locate(study, name), source.images, study.data.scan, out, study.root)
         else:

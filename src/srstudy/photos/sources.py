@@ -1,4 +1,4 @@
-"""Where photographs come from: the sources of `params.yaml` (paper Table 1), found, or downloaded from Kaggle."""
+"""Where photographs come from: the sources of `params.yaml` (paper Table 1), found, or got from Kaggle or Git."""
 
 import errno
 import io
@@ -17,8 +17,10 @@ import requests
 from filelock import FileLock
 
 from srstudy import StudyError
+from srstudy.parsing import pick
 from srstudy.photos.archives import COMPRESSED_TARS, unpack
-from srstudy.settings import Source, pick
+from srstudy.photos.repositories import check_listed, fetch
+from srstudy.settings import Source
 from srstudy.study import Study
 
 SPLITS = ("train", "validation", "test")
@@ -47,12 +49,17 @@ def locate(study: Study, name: str, mount: Path = KAGGLE_INPUT) -> Path:
     """The folder, .zip or .tar with the images of a source, downloaded if need be; for `archives.open_archive`.
 
     In this order: the source's `path`; what Kaggle has attached under `mount`; `data/raw/NAME`, a folder or an archive;
-    the archive on Kaggle. A compressed tar, and an archive inside an archive, are laid out once in `data/raw/unpacked`.
-    Raises StudyError for an unknown name, a path that is not there, or what `download` and `unpack` raise.
+    the repository, or the archive on Kaggle. A compressed tar, and an archive inside an archive, are laid out once in
+    `data/raw/unpacked`. Raises StudyError for an unknown name, a path that is not there, a file that is not as listed,
+    or what `fetch`, `download` and `unpack` raise.
     """
     source, raw = pick(study.data.sources, name, "data.sources"), study.root / "data" / "raw"
+    rows = listed_files(study.root, name, source) if source.listed else None
     if source.path is None:
-        found = _there(source, raw / name, mount) or download(name, source, raw / "kaggle")
+        found = _there(source, raw / name, mount)
+        if found is None and (source.git or not source.kaggle):
+            found = fetch(name, source, rows, study.root)
+        found = found or download(name, source, raw / "kaggle")
     else:
         found = study.root / Path(source.path).expanduser()  # an absolute path stays what it is
         if not found.exists():
@@ -63,16 +70,20 @@ def locate(study: Study, name: str, mount: Path = KAGGLE_INPUT) -> Path:
         if not found.exists():
             raise StudyError(f"{folder}: '{source.inner}' is not in it; correct `inner`, or set it to null.")
     compressed = found.name.lower().endswith(COMPRESSED_TARS)
-    return _unpacked(found, raw / "unpacked" / f"{name}-files") if compressed else found
+    found = _unpacked(found, raw / "unpacked" / f"{name}-files") if compressed else found
+    if rows is not None:
+        check_listed(name, rows, found)
+    return found
 
 
 def _there(source: Source, folder: Path, mount: Path) -> Path | None:
     """What is attached, or `folder`, or an archive beside it. Kaggle mounts `OWNER/NAME` at datasets/OWNER/NAME or, as
     it did before, at NAME; so with competitions.
     """
-    owner, _, slug = source.kaggle.partition("/")
+    owner, _, slug = (source.kaggle or "").partition("/")
     full = mount / "competitions" / slug if owner == "competitions" else mount / "datasets" / owner / slug
-    folders = (place for place in (full, mount / slug, folder) if place.is_dir() and any(place.iterdir()))
+    attached = (full, mount / slug) if slug else ()
+    folders = (place for place in (*attached, folder) if place.is_dir() and any(place.iterdir()))
     archives = (folder.with_name(f"{folder.name}{ending}") for ending in (".zip", ".tar", *COMPRESSED_TARS))
     return next(folders, None) or next((archive for archive in archives if archive.is_file()), None)
 
@@ -103,6 +114,27 @@ def photo_table(root: Path, table: Path = SAMPLE_TABLE) -> pd.DataFrame:
         raise StudyError(f"{table}: '{unlicensed[0]}' has no licence; add it, or remove the row.")
     ids, paths = [Path(file).stem for file in rows.file], [table.parent / file for file in rows.file]
     return rows[FIELDS].assign(id=ids, path=paths).sort_values("id", ignore_index=True)
+
+
+def listed_files(root: Path, name: str, source: Source) -> pd.DataFrame:
+    """Rows of the CSV `source.listed`, all text: file, sha256, split ("" if not given), repository, commit, path.
+
+    If it has a column `source`, those of `name`. Where columns are missing, repository and commit are the source's
+    `git` and `commit`, path is file. Raises StudyError if it is not readable, lists nothing, or something wrongly.
+    """
+    try:
+        rows = pd.read_csv(root / source.listed, dtype=str, keep_default_na=False)
+        rows = rows[rows.source == name] if "source" in rows else rows
+        place = {"repository": source.git or "", "commit": source.commit or "", "path": rows.file}
+        rows = pd.DataFrame({"split": "", **place, **rows}, rows.index)[["file", "sha256", "split", *place]]
+    except (OSError, AttributeError, KeyError, ValueError) as error:
+        raise StudyError(f"{source.listed}: not readable ({error}); restore it, or correct its columns.") from None
+    right = rows.split.isin(["", *SPLITS]) & rows.commit.str.fullmatch("([0-9a-f]{40})?") & ~rows.file.duplicated()
+    wrong = list(rows.file[~right | rows.file.str.contains(r"^/|\.\.|\\")])
+    if wrong or not len(rows):
+        what = f"'{wrong[0]}' is there twice, or its name, split or commit is wrong" if wrong else "no photograph"
+        raise StudyError(f"{source.listed}: of source {name}, {what}; correct it.")
+    return rows
 
 
 def sample_photos(root: Path) -> list:
