@@ -1,45 +1,62 @@
-"""Intervals and effects, against normal theory and grids whose truth is known."""
+"""Intervals and effects, against normal theory and simulated data whose truth is known."""
 
 import math
 import tracemalloc
-from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
+from tests.report.scores import rows_of
 
 from srstudy import statistics
-from srstudy.statistics import Estimate, bias_difference, colour_bias, estimate, main_effect, mean_colour
+from srstudy.statistics import Outcome, adjusted, mean_colour, resample
+
+PAIR = np.array([[1.0, -1.0]])
+
+
+def of_one(values, seed: int = 1) -> Outcome:
+    """The mean of one run's values [photos], or [photos, 2]."""
+    return resample(np.asarray(values, float)[None], rows_of(1), np.ones((1, 1)), seed)[0]
 
 
 def test_the_interval_of_a_mean_is_that_of_normal_theory_for_many_values():
     values = np.random.default_rng(0).normal(30, 4, 400)
-    value, low, high = estimate(values, 1)
+    found = of_one(values)
     half = 1.96 * values.std() / math.sqrt(400)
-    assert value == pytest.approx(values.mean(), abs=1e-12)
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.05 * half)
+    assert found.value == pytest.approx(values.mean(), abs=1e-12)
+    assert found.interval[1:] == pytest.approx((values.mean() - half, values.mean() + half), abs=0.05 * half)
+    assert found.effect == pytest.approx(values.mean() / values.std(ddof=1))
+    assert found.detectable == pytest.approx(2.8 / 1.96 * half, rel=0.03)
+    error = values.std() / math.sqrt(400)
+    assert found.differs(values.mean() + 1.5 * error) == pytest.approx(2 * stats.norm.sf(1.5), abs=0.01)
+    assert found.exceeds(values.mean() + 2 * error) == pytest.approx(2 * stats.norm.sf(2), abs=0.01)
 
 
-@pytest.mark.parametrize(("shape", "statistic"), [((14,), statistics.MEAN), ((301, 3, 2), colour_bias)])
-def test_the_resamples_are_those_of_one_draw_of_the_seed_however_many_are_in_memory_at_once(shape, statistic):
+@pytest.mark.parametrize("shape", [(2, 14), (2, 301, 2)])
+def test_the_resamples_are_those_of_the_seed_however_many_are_in_memory_at_once(monkeypatch, shape):
     values = np.random.default_rng(0).normal(size=shape)
-    picks = np.random.default_rng([1, 4]).integers(0, len(values), (10_000, len(values)))
-    assert estimate(values, 1, statistic)[1:] == tuple(np.percentile(statistic(values[picks]), [2.5, 97.5]))
-    assert estimate(values, 1, statistic) != estimate(values, 2, statistic)
+    once = resample(values, rows_of(2), PAIR[:, :1] * 0.5 + np.zeros((3, 2)), 1)
+    monkeypatch.setattr(statistics, "AT_ONCE", 2000)
+    again = resample(values, rows_of(2), PAIR[:, :1] * 0.5 + np.zeros((3, 2)), 1)
+    for one, other in zip(once, again):
+        assert one.draws == pytest.approx(other.draws, abs=1e-9)
+    assert of_one(values[0], 1).interval != of_one(values[0], 2).interval
 
 
 def test_memory_does_not_grow_with_photographs_and_runs():
     tracemalloc.start()
-    bias_difference(np.zeros((3000, 2, 2)), np.ones((3000, 2, 2)), 1)
+    resample(np.ones((60, 3000, 2)), rows_of(*[12] * 5), np.ones((2, 60)), 1)
     assert tracemalloc.get_traced_memory()[1] < 60e6
     tracemalloc.stop()
 
 
 def test_an_interval_is_wider_on_the_side_of_an_outlier_and_equal_values_leave_no_doubt():
-    value, low, high = estimate(np.array([0.0] * 13 + [14.0]), 1)
-    assert (value, low) == (pytest.approx(1), 0)
+    value, low, high = of_one([0.0] * 13 + [14.0]).interval
+    assert value == pytest.approx(1)
     assert high - value > value - low
-    assert f"{estimate(np.full(9, 2.5), 1):+.2f}" == "+2.50 [+2.50, +2.50]"
+    assert f"{of_one(np.full(9, 2.5)).interval:+.2f}" == "+2.50 [+2.50, +2.50]"
+    assert of_one(np.zeros(9)).differs(0) == 1
 
 
 def test_sources_weigh_alike_in_a_mean_colour():
@@ -47,65 +64,76 @@ def test_sources_weigh_alike_in_a_mean_colour():
     assert mean_colour(rows) == (7, -1)
 
 
-EFFECTS = (0.25, -2.0, 0.5)
-GRID = np.array(list("abcdefgh")).reshape(2, 2, 2)
-
-
-@pytest.mark.parametrize("factor", [0, 1, 2])
-@pytest.mark.parametrize("interaction", [0.0, 3.0])
-def test_a_main_effect_is_found_whatever_photographs_their_order_and_interactions_do(factor, interaction):
-    photos = pd.Series(np.random.default_rng(0).normal(28, 3, 14), index=[f"photo-{n}" for n in range(14)])
-    runs = {}
-    for levels in product((0, 1), repeat=3):
-        name = GRID[levels]
-        runs[name] = photos + sum(effect * level for effect, level in zip(EFFECTS, levels))
-        runs[name] += interaction if levels[0] == levels[1] else -interaction
-    runs["g"] = runs["g"][::-1]
-    assert main_effect(runs, GRID, factor, 1) == pytest.approx((EFFECTS[factor],) * 3, abs=1e-9)
-
-
-def shifts(*per_photo: tuple[float, float]) -> np.ndarray:
-    """(a*, b*) shifts of one run, [photos, 1, 2]."""
-    return np.array(per_photo, float)[:, None]
-
-
 def test_opposite_shifts_are_no_bias_and_a_shared_one_is():
-    """Of one run; runs are averaged only after that."""
-    assert colour_bias(shifts((3, 4), (-3, -4))[None]) == pytest.approx(0)
-    assert colour_bias(shifts((3, 4), (3, 4))[None]) == pytest.approx(5)
-    red_and_green = np.concatenate([shifts((6, 0), (6, 0)), shifts((-6, 0), (-6, 0))], axis=1)
-    assert colour_bias(red_and_green[None]) == pytest.approx(6)
+    """Of one training; trainings are averaged only after that."""
+    assert of_one([(3, 4), (-3, -4)]).value == pytest.approx(0)
+    assert of_one([(3, 4), (3, 4)]).value == pytest.approx(5)
+    red_and_green = np.array([[(6, 0), (6, 0)], [(-6, 0), (-6, 0)]], float)
+    assert resample(red_and_green, rows_of(2), np.full((1, 2), 0.5), 1)[0].value == pytest.approx(6)
 
 
 def test_a_difference_of_biases_is_taken_on_the_same_photographs():
-    common = np.random.default_rng(0).normal(0, 3, (14, 1, 2))
+    common = np.random.default_rng(0).normal(0, 3, (14, 2))
     common -= common.mean(axis=0)
-    value, low, high = bias_difference(common + np.array([0, 8]), common + np.array([0, 2]), 1)
-    assert value == pytest.approx(6)
-    assert 4.5 < low < high < 6.5  # alone, each bias would be uncertain by more than 3
-    one, two = shifts((4, 0), (4, 0)), np.concatenate([shifts((1, 0), (1, 0)), shifts((3, 0), (3, 0))], axis=1)
-    assert bias_difference(one, two, 1).value == pytest.approx(2)  # of one run and of two
+    (found,) = resample(np.stack([common + np.array([0, 8]), common + np.array([0, 2])]), rows_of(1, 1), PAIR, 1)
+    assert found.value == pytest.approx(6)
+    assert 4 < found.interval.low < found.interval.high < 6.7  # alone, each bias would be uncertain by more than 3
+
+
+def simulated(count, trainings, of_seed, of_photo, photos, truth=0.0):
+    """Figures of so many studies, each a first run minus a second, which differ in truth and by luck."""
+    random, rows = np.random.default_rng(7), rows_of(*trainings * count)
+    run = rows.method.to_numpy().astype(int)
+    weights = np.where(run % 2, -1, 1) / np.array(trainings)[run % 2] * (run // 2 == np.arange(count)[:, None])
+    means = random.normal(size=len(rows)) * np.array(of_seed)[run % 2] + np.where(run % 2, 0, truth)
+    own = random.normal(size=(2 * count, photos))[run] * of_photo
+    shared = random.normal(0, 5, (count, photos))[run // 2]
+    return resample(means[:, None] + own + shared, rows, weights, 1)
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "expected_sign", "words"),
+    ("trainings", "of_seed", "of_photo", "photos"),
     [
-        (0.1, 0.5, 1, "supported"), (0.1, 0.5, -1, "contradicted"),
-        (-0.5, -0.1, -1, "supported"), (-0.5, -0.1, 1, "contradicted"),
-        (-0.1, 0.5, 1, "cannot tell at this scale"), (0.0, 0.5, -1, "cannot tell at this scale"),
+        ((3, 3), (1, 1), 0.01, 30), ((3, 3), (1, 1), 2, 30), ((3, 3), (1, 0.3), 1, 30),  # seeds, both, unlike runs
+        ((3, 1), (1, 0), 0.01, 30), ((3, 1), (1, 0), 3, 30),  # against bicubic
+        ((1, 1), (0, 0), 1, 14), ((1, 1), (0, 0), 1, 258),  # photographs alone
     ],
 )  # fmt: skip
-def test_the_verdict_hangs_on_where_the_whole_interval_lies(low, high, expected_sign, words):
-    assert statistics.verdict(Estimate((low + high) / 2, low, high), expected_sign) == words
+def test_at_least_93_of_100_intervals_hold_the_truth(monkeypatch, trainings, of_seed, of_photo, photos):
+    monkeypatch.setattr(statistics, "RESAMPLES", 1000)
+    found = [one.interval for one in simulated(600, trainings, of_seed, of_photo, photos)]
+    held = np.mean([interval.low <= 0 <= interval.high for interval in found])
+    assert 0.93 <= held <= 0.99
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "words"),
-    [
-        (-0.09, 0.5, "supported"), (-0.09, -0.01, "supported"),  # a small gain is no help
-        (-0.5, -0.11, "contradicted"), (-0.5, -0.09, "cannot tell at this scale"),
-    ],
-)  # fmt: skip
-def test_what_does_not_help_may_gain_less_than_the_margin(low, high, words):
-    """Of a measure where less is better, by a claim that there is more."""
-    assert statistics.verdict(Estimate((low + high) / 2, low, high), 1, margin=0.1) == words
+def test_without_the_correction_for_few_seeds_intervals_would_be_much_too_narrow():
+    """The plain bootstrap of three and three seeds, all their resamples."""
+    picks = np.stack(np.meshgrid(*[range(3)] * 3), axis=-1).reshape(-1, 3)
+    held = 0
+    for seed in range(300):
+        first, second = np.random.default_rng(seed).normal(size=(2, 3))
+        draws = np.subtract.outer(first[picks].mean(axis=1), second[picks].mean(axis=1))
+        low, high = np.percentile(draws, [2.5, 97.5])
+        held += low <= 0 <= high
+    assert held < 0.87 * 300
+
+
+def test_the_smallest_difference_that_could_be_seen_is_seen_in_four_of_five_cases(monkeypatch):
+    monkeypatch.setattr(statistics, "RESAMPLES", 4000)
+    truth = 2.9 * math.sqrt(2 * 0.2**2 / 6 + 2 * 1.0**2 / 60)  # 2.8 for a spread that is known
+    found = simulated(200, (6, 6), (0.2, 0.2), 1.0, 60, truth)
+    assert np.mean([one.interval.low > 0 for one in found]) == pytest.approx(0.8, abs=0.08)
+    assert np.mean([one.detectable for one in found]) == pytest.approx(truth, rel=0.06)
+
+
+def test_both_readings_of_one_training_share_its_luck():
+    """Trainings that differ much, each by 1 from itself under the other reading."""
+    rows = pd.concat([rows_of(3), rows_of(3).assign(method="other")], ignore_index=True)
+    luck = np.repeat([[0.0], [30.0], [-20.0]], 20, axis=1)
+    weights = np.array([[1, 1, 1, -1, -1, -1]]) / 3
+    assert resample(np.concatenate([luck + 1, luck]), rows, weights, 1)[0].interval == pytest.approx((1, 1, 1))
+
+
+def test_of_tests_made_together_the_largest_p_stays_and_small_ones_grow():
+    assert adjusted([0.01, 0.04, 0.03, 0.9]) == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.9])
+    assert adjusted([]) == []

@@ -7,6 +7,7 @@ import yaml
 from tests.report.scores import score_table, write_scores
 
 from srstudy import statistics
+from srstudy.judge.metrics import MEASURES
 from srstudy.report.claims import VERDICTS, answer, comparisons, readings, verdicts, why_absent
 from srstudy.report.scores import GRID, WORDS, bias_table, by_statistics, effects, load_scores, runs_table
 from srstudy.report.tables import differences, headline, readable, results
@@ -66,7 +67,7 @@ def test_the_report_is_whole_but_for_what_is_missing(tiny_study, monkeypatch, se
         if run not in set(scores.method):
             assert run in " ".join([*said, *sentences, why_absent(study, scores, missing, GRID.flat)])
     assert set(readable(results(chosen, 1)).index) == set(chosen.method)
-    assert len(effects(scores, 1)) == (0 if why_absent(study, scores, missing, GRID.flat) else 27)
+    assert len(effects(scores, 1)) == (0 if why_absent(study, scores, missing, GRID.flat) else 3 * len(MEASURES))
     assert len(bias_table(study, scores)) == chosen.method.nunique()
     assert len(readings(study)) >= 8
     assert len(runs_table(study)) == len(study.variants)
