@@ -23,7 +23,7 @@ from srstudy.degrade.bicubic import SCALE, crop_to_multiple, downscale, upscale
 from srstudy.files import own_folder, replacing, resolved, write_csv, write_json, write_text
 from srstudy.inputs import code_fingerprint
 from srstudy.judge.distance import Distance
-from srstudy.judge.metrics import MEASURES, Picture, measures
+from srstudy.judge.metrics import MEASURES, Picture, lr_psnr, measures
 from srstudy.networks.architectures import load_model
 from srstudy.networks.enhance import Enhancer, has_batch_norm
 from srstudy.photos.images import read_photo, read_rgb, readable_images
@@ -34,7 +34,7 @@ from srstudy.study import Run, Study
 
 KEYS = ["photo", "run", "snapshot", "statistics"]  # of a table of scores, as text; the measures follow
 LARGE = 2**21  # bytes of an image from which on each is measured alone: that takes 100 times as many
-LARGEST = 2048  # px a side: of a larger image of a folder the centre is judged, as 200 megapixels would take an hour
+LARGEST = 2048  # px a side: of a larger image the centre is judged, as 200 megapixels would take an hour
 SRS = 2**24  # bytes of SR images of one HR image that are in memory at once
 
 
@@ -70,8 +70,8 @@ def test_images(study: Study, test_set: str | Path | None = None) -> Images:
     Raises StudyError for a folder that is missing, or a source or folder that holds nothing to judge.
     """
     if test_set is None or test_set in study.data.sources:
-        manifest, side = open_manifest(study.root / "data" / "manifest.parquet"), study.profile.test_crop
-        rows = judged_rows(manifest, test_set)
+        rows = judged_rows(open_manifest(study.folder("data") / "manifest.parquet"), test_set)
+        side = study.profile.test_crop or LARGEST
         readers = {row.id: lambda row=row: _centre(read_photo(study.root, row), side) for row in rows.itertuples()}
         return Images(readers)
     found, left_out = readable_images(resolved(study.root, test_set), smallest=16 * SCALE)
@@ -91,16 +91,16 @@ def reports_folder(study: Study, test_set: str | Path | None = None) -> Path:
     last two folders, see `own_folder`.
     """
     if test_set is None:
-        return study.root / "reports"
+        return study.folder("reports")
     if test_set in study.data.sources:
-        return study.root / "reports" / "test_sets" / test_set
+        return study.folder("reports") / "test_sets" / test_set
     folder = resolved(study.root, test_set)
     name = "-".join(filter(None, (folder.parent.name, folder.name)))
-    return own_folder(study.root / "reports" / "test_sets" / name, folder)
+    return own_folder(study.folder("reports") / "test_sets" / name, folder)
 
 
-def _centre(image: np.ndarray, side: int | None) -> np.ndarray:
-    top, left = (max(0, length - (side or length)) // 2 for length in image.shape[:2])
+def _centre(image: np.ndarray, side: int) -> np.ndarray:
+    top, left = (max(0, length - side) // 2 for length in image.shape[:2])
     return image[top:, left:][:side, :side].copy()  # a view would keep the whole image
 
 
@@ -109,7 +109,7 @@ def methods_of(study: Study, run: Run) -> list[Method]:
 
     Raises StudyError, naming the command that trains the run, if it is not trained, or its snapshot is lost.
     """
-    models, methods, record = {"": run.generator}, [], study.root / "reports" / "runs" / f"{run.name}.json"
+    models, methods, record = {"": run.generator}, [], study.folder("reports") / "runs" / f"{run.name}.json"
     reached = json.loads(record.read_text(encoding="utf-8"))["step"] if record.is_file() else run.steps
     if run.snapshot is not None and reached >= run.snapshot_step:  # a run that ended before it has none
         models[f"{run.snapshot:g}"] = run.folder / "snapshot.keras"
@@ -157,18 +157,18 @@ def evaluate(
             for some in (methods[start : start + at_once] for start in range(0, len(methods), at_once)):
                 srs = [method.enhance(lr) for method in some]
                 paths = [folders[method] / f"{name}.png" if method in folders else None for method in some]
-                measured = each(partial(_measure, picture), srs, paths)
+                measured = each(partial(_measure, lr, picture), srs, paths)
                 for method, far, figures in zip(some, distance.of_each(hr, srs), measured):
                     keys = (name, method.run, method.snapshot, method.statistics)
                     rows.append({**dict(zip(KEYS, keys)), **figures, "perceptual": far})
     return pd.DataFrame(rows, columns=[*KEYS, *MEASURES])
 
 
-def _measure(hr: Picture, sr: np.ndarray, path: Path | None) -> dict[str, float]:
+def _measure(lr: np.ndarray, hr: Picture, sr: np.ndarray, path: Path | None) -> dict[str, float]:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(sr).save(path)
-    return measures(hr, Picture(sr))
+    return {**measures(hr, Picture(sr)), "lr_psnr": lr_psnr(lr, sr)}
 
 
 def judge_runs(

@@ -1,6 +1,7 @@
 """How good an SR image is: fidelity (PSNR, SSIM), colour and sharpness (paper IV-C).
 
 Images are uint8 [H, W, 3] RGB, SR as large as HR; a border of 4 pixels is left out, as the field does.
+`protocols.md` says for each measure what it counts.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab, rgb2ycbcr
 from skimage.metrics import structural_similarity
 
-from srstudy.degrade.bicubic import SCALE
+from srstudy.degrade.bicubic import SCALE, downscale
 
 EQUAL_DB = 100.0  # PSNR of equal images, which would be infinite and spoil every mean
 BAND = 2**18  # pixels of an image that are measured at once: some of the measures take 200 bytes for each
@@ -22,6 +23,7 @@ MEASURES = {
     "psnr_rgb": ("PSNR-RGB (dB)", 1),
     "ssim_y": ("SSIM-Y", 1),
     "ssim_rgb": ("SSIM-RGB", 1),
+    "lr_psnr": ("LR-PSNR (dB)", 1),
     "perceptual": ("VGG16-HED distance", -1),
     "shift_a": ("a* shift", 0),
     "shift_b": ("b* shift", 0),
@@ -64,7 +66,7 @@ class Picture:
 
 
 def measures(hr: Picture, sr: Picture) -> dict[str, float]:
-    """All of `MEASURES` but the perceptual distance. Gray images are judged as RGB like all others.
+    """All of `MEASURES` but `lr_psnr` and the perceptual distance. Gray images are judged as RGB like all others.
 
     Published figures for Set14 compare its one file that is stored as gray on its own 256 levels instead of Y's 220:
     bicubic is 26.00 dB there and 26.09 dB here.
@@ -81,8 +83,7 @@ def measures(hr: Picture, sr: Picture) -> dict[str, float]:
 def differences(hr: Sequence[np.ndarray], sr: Sequence[np.ndarray]) -> np.ndarray:
     """Means over a part of two pictures: squared differences of Y and of RGB, CIEDE2000, differences of a* and b*."""
     squares = [np.mean((a.astype(float) - b) ** 2) for a, b in zip((hr[1], hr[0]), (sr[1], sr[0]))]
-    shifts = (sr[2] - hr[2]).reshape(-1, 3).mean(axis=0)[1:]
-    return np.array([*squares, deltaE_ciede2000(hr[2], sr[2]).mean(), *shifts])
+    return np.array([*squares, deltaE_ciede2000(hr[2], sr[2]).mean(), *colour_shift(hr[2], sr[2])])
 
 
 def similarities(hr: Sequence[np.ndarray], sr: Sequence[np.ndarray]) -> np.ndarray:
@@ -98,6 +99,15 @@ def ratio(steps: float, others: float) -> float:
 def psnr(hr: np.ndarray, sr: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB of values in [0, 255]; 100 for equal ones."""
     return decibels(np.mean((hr.astype(float) - sr) ** 2))
+
+
+def lr_psnr(lr: np.ndarray, sr: np.ndarray) -> float:
+    """LR-consistency in dB: PSNR in RGB, border and all, of LR [h, w, 3] and SR [4h, 4w, 3] reduced again, uint8.
+
+    45 dB is what the NTIRE 2021 challenge on learning the SR space asked for; its ESRGAN baseline had 39.01 dB
+    (Lugmayr et al. 2021).
+    """
+    return psnr(lr, downscale(sr))
 
 
 def decibels(error: float) -> float:
@@ -127,9 +137,9 @@ def size(rows: slice) -> int:
     return rows.stop - rows.start
 
 
-def colour_shift(hr: Picture, sr: Picture) -> tuple[float, float]:
-    """Mean signed shift SR - HR in CIELAB a* (green to magenta) and b* (blue to yellow)."""
-    _, shift_a, shift_b = (sr.lab - hr.lab).reshape(-1, 3).mean(axis=0)
+def colour_shift(hr: np.ndarray, sr: np.ndarray) -> tuple[float, float]:
+    """Mean signed shift SR - HR of CIELAB images [H, W, 3] in a* (green to magenta) and b* (blue to yellow)."""
+    _, shift_a, shift_b = (sr - hr).reshape(-1, 3).mean(axis=0)
     return float(shift_a), float(shift_b)
 
 

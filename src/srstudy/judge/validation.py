@@ -39,7 +39,8 @@ class Validation:
         srs, rows = {name: self._enhance(lr) for name, lr in self._lrs.items()}, []
         for name, (hr, features) in self._hrs.items():
             sr = Picture(srs[name])
-            rows.append((psnr(hr.luma, sr.luma), *colour_shift(hr, sr), self._distance.between(features, srs[name])))
+            shifts, far = colour_shift(hr.lab, sr.lab), self._distance.between(features, srs[name])
+            rows.append((psnr(hr.luma, sr.luma), *shifts, far))
         means = (float(np.mean(column)) for column in zip(*rows))
         figures = dict(zip(("psnr_y", "shift_a", "shift_b", "perceptual"), means))
         return {**figures, "diversity": ratio(_spread(srs), _spread(self.photos))}, srs
