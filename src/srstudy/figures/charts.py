@@ -155,6 +155,33 @@ def arm_dots(table: pd.DataFrame, measures: Sequence[str], title: str) -> StudyF
     return titled(figure, title, ". ".join(alts))
 
 
+def perception_distortion(table: pd.DataFrame, title: str) -> StudyFigure:
+    """The plane of Blau and Michaeli 2018 (arXiv:1711.06077): VGG16-HED distance against PSNR-Y, best low on the right.
+
+    `table`: columns method, kind (three at most, a colour each), psnr_y, perceptual, ms_per_mpx (milliseconds per
+    megapixel of SR, which make a dot larger).
+    """
+    figure, (axis,) = panels(1, 1, 9.5, 0.27 * len(table) + 1.2)
+    rows = table.sort_values("perceptual", ascending=False).reset_index(drop=True)
+    colours = dict(zip(dict.fromkeys(table.kind), (HIGHLIGHT, PLAIN, "0.5")))
+    for kind, some in rows.groupby("kind"):
+        area = 10 + 3 * np.log10(some.ms_per_mpx.clip(lower=1)) ** 3
+        axis.scatter(some.psnr_y, some.perceptual, area, colours[kind], alpha=0.7, linewidth=0, label=kind)
+    for place, row in rows.iterrows():
+        line = {"arrowstyle": "-", "color": "0.75", "linewidth": 0.6, "relpos": (0, 0.5)}
+        style = {"color": colours[row.kind], "fontsize": 8, "va": "center", "arrowprops": line, "parse_math": False}
+        at = (1.04, 1 - (place + 0.5) / len(rows))
+        text = f"{row.method}, {row.ms_per_mpx:,.0f} ms"
+        axis.annotate(text, (row.psnr_y, row.perceptual), at, textcoords="axes fraction", **style)
+    axis.set_xlabel(f"{LABELS['psnr_y']}; dots: milliseconds per megapixel", fontsize=8)
+    axis.set_ylabel(LABELS["perceptual"], fontsize=8)
+    axis.tick_params(labelsize=8)
+    for dot in axis.legend(fontsize=8).legend_handles:
+        dot.set_sizes([40])
+    alts = [f"{LABELS[name]} {_ends(rows.set_index('method')[name])}" for name in ("psnr_y", "perceptual")]
+    return titled(figure, title, ". ".join(alts))
+
+
 def _charts(columns: Sequence[str], across: int, size: tuple[float, float], names: Sequence[str] = ()):
     """A figure, and its panels named by columns of a table; with `names` a line for each, from the top down."""
     figure, axes = panels(len(columns), across, *size, sharey=bool(names))
