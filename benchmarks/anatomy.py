@@ -83,7 +83,7 @@ def step_anatomy() -> Iterator[tuple[str, float, str]]:
 
     def step() -> float:
         start = time.perf_counter()
-        update(lr, hr, 1)
+        update((lr, hr), 1)
         update.sums.numpy()
         return time.perf_counter() - start
 

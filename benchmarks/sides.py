@@ -159,7 +159,7 @@ def _quick_step(lr_side: int, batch: int, rounds: int, fed: bool) -> dict[str, o
     update = Update(run.recipe, models, 1000, tf.distribute.get_strategy())
     stream = iter(batches(tiles, run))
     stream = stream if fed else repeat(next(stream))
-    return timed(lambda: (update(*next(stream), 1), update.sums.numpy()), rounds)
+    return timed(lambda: (update(next(stream), 1), update.sums.numpy()), rounds)
 
 
 def ours_prepare(lr_side: int, batch: int, rounds: int) -> dict[str, object]:

@@ -80,7 +80,7 @@ def _paper_step(lr_side: int, batch: int, rounds: int, jit_compile: bool = False
     step = tf.function(update.compiled, jit_compile=True) if jit_compile else update.compiled
     lr, hr = map(tf.constant, random_batch(lr_side, batch))
     number = tf.constant(1, tf.int64)
-    return timed(lambda: (step(lr, hr, number), update.sums.numpy()), rounds)
+    return timed(lambda: (step(number, lr, hr), update.sums.numpy()), rounds)
 
 
 def torch_step(lr_side: int, batch: int, rounds: int) -> dict[str, object]:
@@ -118,7 +118,8 @@ def tutorial_default_step(lr_side: int, batch: int, rounds: int) -> dict[str, ob
     from srstudy.networks import architectures
     from srstudy.settings import Content
 
-    architectures.OutputConv = keras.layers.Conv2D  # Keras's own layers alone
+    # Keras's own layers alone
+    architectures.OutputConv, architectures.BatchNorm = keras.layers.Conv2D, keras.layers.BatchNormalization
     generator, discriminator = architectures.srgan_generator(), architectures.discriminator(4 * lr_side)
     vgg = untrained_vgg(Content(network="vgg19", layer="block3_conv4"))
     judge = keras.Sequential([discriminator, keras.layers.Activation("sigmoid")])

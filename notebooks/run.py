@@ -27,8 +27,8 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from srstudy import StudyError
 from srstudy.files import COMPLETE, write_text
+from srstudy.parsing import parse, pick, read_yaml
 from srstudy.runtime import is_chief
-from srstudy.settings import parse, pick, read_yaml
 from srstudy.study import load_study
 
 sys.modules.setdefault("rfc3987_syntax", None)  # jsonschema would build a grammar of web addresses, for 2 s a stage
@@ -68,9 +68,10 @@ def run(title: str, name: str | None, texts: dict[str, str]) -> None:
     parameters = typed(path, texts)
     if title == "03_train" and not (name or "variant" in parameters):
         raise StudyError("03_train: say which run to train, by `--name NAME -p variant NAME`.")
-    target, trained = ROOT / "reports" / (f"{title}-{name}.ipynb" if name else f"{title}.ipynb"), None
+    study = load_study(parameters.get("profile"), ROOT)
+    target, trained = study.folder("reports") / (f"{title}-{name}.ipynb" if name else f"{title}.ipynb"), None
     if title == "03_train":
-        trained = load_study(parameters.get("profile"), ROOT).run(name or parameters["variant"])
+        trained = study.run(name or parameters["variant"])
         target = trained.folder / path.name
         if parameters.setdefault("variant", name) != trained.name:
             raise StudyError(f"--name {name}: is not the variant {parameters['variant']}; give both the same name.")

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
-from srstudy.settings import merge
+from srstudy.parsing import merge
 from srstudy.study import load_study
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -111,3 +111,15 @@ def test_the_readme_has_the_figures_of_the_reports(block):
     if study.profile_name != "sample":
         pytest.skip("README speaks of the sample profile")
     assert f"<!-- {block} -->\n{readme_block(study, block)}\n<!-- /{block} -->" in README
+
+
+def test_the_document_of_profile_tenth_says_its_sizes(root):
+    said = " ".join((root / "docs" / "tenth.md").read_text(encoding="utf-8").split())
+    tenth, paper = (load_study(name, root) for name in ("tenth", "paper"))
+    own, full = tenth.recipes["srgan"], paper.recipes["srgan"]
+    sizes = f"{own.generator.filters} filters and {own.generator.blocks} blocks"
+    assert f"{sizes} instead of {full.generator.filters} and {full.generator.blocks}" in said
+    assert f"begins with {own.discriminator.filters} filters and has a dense layer of {own.discriminator.dense}" in said
+    assert f"`{own.content.layer}` of VGG19 instead of `{full.content.layer}`" in said
+    assert "{paper-5k} and {paper-10k} tiles".format(**{k: f"{v:,}" for k, v in tenth.profile.images.items()}) in said
+    assert tenth.profile.seeds == 3 and "is trained three times, by three seeds, the others twice" in said

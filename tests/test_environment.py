@@ -82,11 +82,15 @@ def imported(*folders: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("folders", "extras"), [(("src", "notebooks"), ()), (("tests",), ("dev",)), (("benchmarks",), ("bench",))]
+    ("folders", "extras"),
+    [(("src", "notebooks"), ("metrics",)), (("tests",), ("dev", "metrics")), (("benchmarks",), ("bench", "metrics"))],
 )
 def test_every_package_that_is_imported_is_declared(folders, extras):
     distributions = metadata.packages_distributions()
     wanted = sum((PROJECT["optional-dependencies"][extra] for extra in extras), PROJECT["dependencies"])
+    lock = (ROOT / "benchmarks" / "rivals" / "requirements.lock").read_text(encoding="utf-8")
+    rivals = re.findall(r"^[\w-]+(?===)", lock, re.MULTILINE)
+    wanted = [*wanted, *(rivals if "bench" in extras else ())]
     declared = {canonicalize_name(Requirement(text).name) for text in wanted} | {"pydantic-core"}
     # Of a package that is not installed, such as what only `make bench` needs, the module's name is its own.
     packages = {name: distributions.get(name, [name]) for name in imported(*folders)}

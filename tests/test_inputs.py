@@ -157,6 +157,14 @@ def test_a_camera_touches_the_trainings_that_use_it(project):
     assert project.changed() == {"train-recommended", "footage"}
 
 
+def test_a_changed_list_of_hashes_touches_the_scan_of_its_source(project):
+    shutil.copytree(ROOT / "data" / "five", project.root / "data" / "five")
+    project.study.set("profiles.sample.sources", ["sample", "street"])
+    project.before = project.inputs()
+    project.edit("data/five/PHOTOGRAPHS.csv", r"^street,000008.jpg,test", "street,000008.jpg,train")
+    assert project.changed() == {"scan-street"}
+
+
 def test_a_camera_that_nothing_uses_touches_nothing(project):
     project.study.set("degradations.second", project.study.params["degradations"]["cctv"])
     assert project.changed() == set()
@@ -190,7 +198,7 @@ def test_a_warm_start_touches_the_trainings_that_begin_with_it_and_none_of_the_p
     [
         ("relativistic: bool = False", "relativistic: bool = True", TRAININGS),
         ("flips: bool = False", "flips: bool = True", set()),  # every recipe says it
-        ("momentum: Share = 0.5", "momentum: Share = 0.6", {"train-recommended"}),
+        (r"momentum: Share \| None = 0.5", "momentum: Share | None = 0.6", {"train-recommended"}),
     ],
 )
 def test_a_changed_default_touches_the_trainings_whose_recipe_it_changes(project, default, by, touched):

@@ -5,7 +5,8 @@ import shutil
 import pytest
 
 from srstudy import StudyError
-from srstudy.settings import Augmentation, LossWeights, merge
+from srstudy.parsing import merge
+from srstudy.settings import Augmentation, LossWeights
 from srstudy.study import find_root, load_study
 
 PROFILES = ("smoke", "sample", "paper")
@@ -207,6 +208,7 @@ def test_a_file_that_holds_no_keys_and_values_is_refused_in_one_line(tmp_path, t
         ("pretrain.srgan.loss_weights.pixel", 0.0, r"pretrain\.srgan: all `loss_weights` are 0"),
         ("profiles.sample.recipes.srgan.generator.filters", 48, r"pretrain\.srgan\.generator: differs from recipes"),
         ("data.sources.sample.path", None, r"data\.sources\.sample: has neither `kaggle` nor `path`"),
+        ("data.sources.street.git", "owner/name", r"data\.sources\.street: `git` and `commit` go together; give both"),
         ("recipes.recommended.crop", 65, r"recipes\.recommended\.crop: 65 is larger than its LR tiles; .* at most 64"),
         ("recipes.srgan.crop", 33, r"recipes\.srgan\.crop: 33 is larger than its LR tiles; choose at most 32"),
         ("released.recommended-gan.crop", 65, r"released\.recommended-gan\.crop: 65 is larger"),
@@ -217,7 +219,7 @@ def test_settings_that_would_fail_hours_later_are_refused_at_once(tiny_study, ke
     tiny_study.set(key, value)
     if key == "recipes.recommended.content":
         for profile in tiny_study.params["profiles"].values():
-            profile["recipes"]["recommended"].pop("content", None)
+            profile["recipes"].get("recommended", {}).pop("content", None)
     with pytest.raises(StudyError, match=message):
         tiny_study.load()
 
@@ -279,6 +281,11 @@ def test_a_profile_that_extends_another_one_says_the_rest_alone(tiny_study):
         ("profiles.mine.image", {}, r"^profiles\.mine: unknown key 'image', did you mean 'images'"),
         ("profiles.sample.sources", "sample", r"^profiles\.sample\.sources: should be a valid tuple"),
         ("profiles.sample", None, r"^profiles\.sample: should be a valid dictionary"),
+        (
+            "variants.a-seed2",
+            {"set": "biased-5k-32", "recipe": "srgan", "epochs": 1},
+            r"^variants\.a-seed2: names",
+        ),
     ],
 )
 def test_what_is_wrong_with_extending_is_named_with_its_place(tiny_study, key, value, message):
@@ -286,6 +293,34 @@ def test_what_is_wrong_with_extending_is_named_with_its_place(tiny_study, key, v
     tiny_study.set(key, value)
     with pytest.raises(StudyError, match=message):
         tiny_study.load("paper")
+
+
+def test_profile_tenth_holds_a_tenth_of_the_paper_from_scratch_under_several_seeds(root):
+    tenth, paper = load_study("tenth", root), load_study("paper", root)
+    assert tenth.profile.epoch_scale == 1
+    assert {name: 10 * count for name, count in tenth.profile.images.items()} == paper.profile.images
+    for name, variant in paper.variants.items():
+        if name != "recommended":
+            seeds = [tenth.run(one) for one in (name, f"{name}-seed2", f"{name}-seed3")]
+            assert [run.seed - tenth.seed for run in seeds] == [0, 1, 2]
+            assert {10 * run.steps for run in seeds} == {paper.run(name).steps}
+            assert {run.recipe for run in seeds} == {tenth.recipes[variant.recipe]}
+            assert seeds[0].warm_start is None
+    assert "recommended" not in tenth.runs and "srresnet-5k-32-seed3" not in tenth.runs
+    begins_with = tenth.run("esrgan-5k-32-seed2").warm_start
+    assert (begins_with.name, begins_with.folder) == ("rrdb-5k-32-seed2", root / "models/tenth/rrdb-5k-32-seed2")
+    assert (tenth.folder("reports"), paper.folder("reports")) == (root / "reports" / "tenth", root / "reports")
+
+
+def test_a_recipe_that_extends_another_one_says_the_rest_alone(root, tiny_study):
+    study = load_study("tenth", root)
+    srgan, bare = study.recipes["srgan"], study.recipes["srgan-nonorm"]
+    assert (bare.generator.momentum, bare.discriminator.momentum) == (None, None)
+    assert bare.model_copy(update={"generator": srgan.generator, "discriminator": srgan.discriminator}) == srgan
+    assert study.recipes["srgan-l1"].loss_weights.model_dump() == {**srgan.loss_weights.model_dump(), "pixel": 0.01}
+    tiny_study.set("recipes.srgan-l1.extends", "srgen")
+    with pytest.raises(StudyError, match=r"^recipes\.srgan-l1\.extends: 'srgen' is unknown, did you mean 'srgan'"):
+        tiny_study.load("tenth")
 
 
 def test_merging_goes_level_by_level_and_changes_neither():

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import yaml
 
+from srstudy.parsing import parse
 from srstudy.sets.tiles import Tiles, writing_tiles
-from srstudy.settings import Recipe, Training, parse
+from srstudy.settings import Recipe, Training
 from srstudy.study import Run
 
 RECIPES = parse(

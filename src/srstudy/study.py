@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from srstudy import StudyError
+from srstudy.parsing import merge, parse, pick, read_yaml
 from srstudy.settings import (
     BICUBIC,
     GRID_LR,
     Ablation,
     Camera,
+    Content,
     Data,
     Evaluation,
     Params,
@@ -25,10 +28,7 @@ from srstudy.settings import (
     TileSet,
     Training,
     Variant,
-    merge,
-    parse,
-    pick,
-    read_yaml,
+    followed,
 )
 
 FOLDERS = ("checkpoints", "pretrained", "released")  # of models/, where every variant has one too
@@ -39,9 +39,9 @@ class Run:
     """A generator of the study, trained or to be trained, and all that decides it.
 
     `steps` are updates; `epoch_steps` how many of them see every image once; `snapshot_step` the one after which the
-    generator is also kept as it then is, `snapshot` the paper's epochs that this is. `tile_set` is a folder of
-    `data/prepared`, or None for all training photographs of `data/sample`. `camera` makes LR in place of bicubic
-    reduction. `folder` holds what training leaves, `checkpoints` what it needs to go on.
+    generator is also kept as it then is, `snapshot` the paper's epochs that this is. `tile_set` is a prepared set, or
+    None for all training photographs of `data/sample`. `camera` makes LR in place of bicubic reduction. `folder` holds
+    what training leaves, `checkpoints` what it needs to go on.
     """
 
     name: str
@@ -69,14 +69,20 @@ class Run:
         """The command that trains it."""
         if self.kind == "released":
             return f"python notebooks/run.py 03_train --name {self.name} -p variant {self.name}"
+        if self.folder.parent.name not in ("models", "pretrained"):
+            return f"python notebooks/chain.py {self.folder.parent.name}"
         return f"dvc repro {'pretrain' if self.kind == 'pretrain' else 'train'}@{self.name}"
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether its generator is here."""
+        return (self.folder / "generator.keras").is_file()
 
     @property
     def generator(self) -> Path:
         """The trained generator. Raises StudyError, naming the command that trains it, if there is none yet."""
-        path = self.folder / "generator.keras"
-        if path.is_file():
-            return path
+        if self.is_trained:
+            return self.folder / "generator.keras"
         raise StudyError(f"{self.name}: not trained yet; run `{self.how_to_train}`.")
 
 
@@ -105,6 +111,10 @@ class Study:
         """What every title says of its figures: the profile, and how many images stand for the paper's counts."""
         counts = ", ".join(f"{name} = {count:,}" for name, count in self.profile.images.items())
         return f"{self.profile_name} profile: {counts} images"
+
+    def folder(self, kind: str) -> Path:
+        """`data`, `models` or `reports`, or the profile's own folder there."""
+        return self.root / kind / (self.profile_name if self.profile.folder else "")
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -141,8 +151,8 @@ class Study:
             return max(1, math.ceil(passes * images / recipe.batch_size))
 
         return Run(
-            name, recipe, updates(variant.epochs), math.ceil(images / recipe.batch_size), self.seed,
-            folder=self.root / "models" / name, tile_set=variant.set, note=self.note,
+            name, recipe, updates(variant.epochs), math.ceil(images / recipe.batch_size),
+            self.seed + variant.number - 1, folder=self.folder("models") / name, tile_set=variant.set, note=self.note,
             snapshot=variant.snapshot, snapshot_step=updates(variant.snapshot) if variant.snapshot else None,
             **self._shared(recipe, name),
         )  # fmt: skip
@@ -150,9 +160,14 @@ class Study:
     def _shared(self, recipe: Recipe, name: str) -> dict[str, Any]:
         return {
             "camera": self.degradations.get(recipe.degradation),
-            "warm_start": self.run(recipe.warm_start) if recipe.warm_start else None,
-            "checkpoints": self.root / "models" / "checkpoints" / name,
+            "warm_start": self._warm_start(recipe.warm_start, name) if recipe.warm_start else None,
+            "checkpoints": self.folder("models") / "checkpoints" / name,
         }
+
+    def _warm_start(self, start: str, name: str) -> Run:
+        """What a run begins with: where that is a variant, the training of it that has the run's own seed."""
+        own = seeded(start, self.variants[name].number) if name in self.variants else start
+        return self.run(own if own in self.variants else start)
 
     @property
     def arms(self) -> dict[str, Recipe]:
@@ -170,6 +185,16 @@ class Study:
         """How many tiles a set has under this profile."""
         tiles = pick(self.sets, set_name, "sets")
         return pick(self.profile.images, tiles.images, f"sets.{set_name}.images")
+
+
+def weights_file(root: Path, content: Content) -> Path | None:
+    """The user's own weights of a content network; None: those that it comes with. `data/raw/vgg19.npz`, where there is
+    one, stands for the download of VGG19's.
+    """
+    if content.weights != "default":
+        return root / content.weights
+    own = root / "data" / "raw" / "vgg19.npz"
+    return own if content.network == "vgg19" and own.is_file() else None
 
 
 def find_root(start: str | Path = ".") -> Path:
@@ -196,21 +221,49 @@ def load_study(profile: str | None = None, root: str | Path | None = None) -> St
     params: Params = parse(Params, content)
     name = profile or params.profile
     chosen = pick(params.profiles, name, "profile")
-    recipes = {key: _recipes(content["recipes"], one, key) for key, one in params.profiles.items()}[name]
+    variants = _variants(params, chosen)
+    used = {key: variants if key == name else {} for key in params.profiles}
+    recipes = {key: _recipes(content["recipes"], one, key, used[key]) for key, one in params.profiles.items()}[name]
     sections = {key: getattr(params, key) for key in Params.model_fields if key not in ("profile", "profiles")}
     resolved = {"root": root, "profile_name": name, "profile": chosen, "recipes": recipes}
+    resolved["variants"] = variants
     resolved["kept_sources"] = params.profiles[chosen.extends].sources if chosen.extends else ()
     study = Study(**{**sections, **resolved})
     _check(study)
     return study
 
 
-def _recipes(full: dict[str, Any], profile: Profile, name: str) -> dict[str, Recipe]:
-    """The full-size recipes, as read from YAML, with a profile's own values."""
+def _recipes(full: dict[str, Any], profile: Profile, name: str, variants: dict[str, Variant]) -> dict[str, Recipe]:
+    """The full-size recipes, as read from YAML, with a profile's own values: those that extend another where a variant
+    has them.
+    """
     for key in profile.recipes:
         pick(full, key, f"profiles.{name}.recipes")
     merged = {key: merge(recipe, profile.recipes.get(key, {})) for key, recipe in full.items()}
-    return parse(dict[str, Recipe], merged, f"profiles.{name}.recipes")
+    used, waiting = set(), [one.recipe for one in variants.values()]
+    for key in waiting:  # which grows by what those extend
+        waiting += [str(merged[key]["extends"])] if key not in used and "extends" in merged.get(key, {}) else []
+        used.add(key)
+    kept = {key: recipe for key, recipe in merged.items() if key in used or "extends" not in recipe}
+    return parse(dict[str, Recipe], followed(kept, "recipes"), f"profiles.{name}.recipes")
+
+
+def _variants(params: Params, profile: Profile) -> dict[str, Variant]:
+    """The variants of a profile, each as often as it has seeds."""
+    variants = {name: one for name, one in {**params.variants, **profile.variants}.items() if one is not None}
+    for name in variants:
+        if re.search(r"-seed\d+$", name):
+            raise StudyError(f"variants.{name}: names like this are of further seeds; rename it, or give it `seeds`.")
+    return {
+        seeded(name, number): one.model_copy(update={"number": number})
+        for name, one in variants.items()
+        for number in range(1, (one.seeds or profile.seeds) + 1)
+    }
+
+
+def seeded(name: str, number: int) -> str:
+    """What a variant's training from its first, second, ... seed is called."""
+    return name if number == 1 else f"{name}-seed{number}"
 
 
 def _check(study: Study) -> None:
@@ -243,6 +296,8 @@ def _check(study: Study) -> None:
         pick(study.sets, variant.set, f"variants.{name}.set")
         recipe = pick(study.recipes, variant.recipe, f"variants.{name}.recipe")
         _check_on_set(study, recipe, variant.set, f"recipes.{variant.recipe}")
+    if study.ablation.variant not in study.variants and study.profile.variants.get(study.ablation.variant, 0) is None:
+        return  # the profile has no such run
     ablated = pick(study.variants, study.ablation.variant, "ablation.variant")
     for name, recipe in study.arms.items():
         _check_on_set(study, recipe, ablated.set, f"ablation.changes.{name}")
@@ -259,13 +314,15 @@ def _check_recipe(study: Study, recipe: Recipe, lr_size: int, where: str) -> Non
     pick({BICUBIC: None, **study.degradations}, recipe.degradation, f"{where}.degradation")
     if recipe.crop is not None and recipe.crop > lr_size:
         raise StudyError(f"{where}.crop: {recipe.crop} is larger than its LR tiles; choose at most {lr_size}.")
+    if recipe.content and recipe.content.remembered and (recipe.crop or recipe.flips or recipe.degradation != BICUBIC):
+        raise StudyError(f"{where}.content.remembered: is of whole tiles; leave out crop, flips and degradation.")
     if recipe.warm_start is None:
         return
-    if (
-        pick({**study.pretrain, **study.released}, recipe.warm_start, f"{where}.warm_start").generator
-        != recipe.generator
-    ):
-        section = "pretrain" if recipe.warm_start in study.pretrain else "released"
+    variants = {name: study.recipes[one.recipe] for name, one in study.variants.items() if one.recipe in study.recipes}
+    starts = {"pretrain": study.pretrain, "released": study.released, "variants": variants}
+    known = {name: section for section, recipes in starts.items() for name in recipes}
+    section = pick(known, recipe.warm_start, f"{where}.warm_start")
+    if starts[section][recipe.warm_start].generator != recipe.generator:
         raise StudyError(
             f"{section}.{recipe.warm_start}.generator: differs from {where}.generator under profile "
             f"{study.profile_name}; a warm start needs the same network."

@@ -27,6 +27,9 @@ BARS = pd.DataFrame({"run": ["a", "b"], "measure": "psnr_y", "value": [1, 2], "l
 ARMS = pd.DataFrame(
     {"arm": ["as it is, 1", "as it is, 2", *"abc", "far"], "psnr_y": [27.5, 27.6, 27.4, 27.7, 27.5, 20]}
 )
+RIVALS = pd.DataFrame({"method": ["a", "b", "c"], "kind": ["x", "y", "x"], "psnr_y": [25.0, 27.0, 26.0]}).assign(
+    perceptual=[0.5, 0.25, 0.125], ms_per_mpx=[10.0, 1000.0, 0.1]
+)
 HISTORY = [{"step": 1, "content": 2.0}, {"step": 2, "content": 1.0, "psnr_y": 25.0}]
 GROUPS = {name: pd.DataFrame({"noise": RANDOM.normal(at, 1, 50)}) for at, name in enumerate(["real", "bicubic"])}
 LR = TILES[:, ::4, ::4]
@@ -53,6 +56,10 @@ CHARTS = {
     charts.interval_bars: ([BARS, ["psnr_y"], "b"], "The dashed line is b. PSNR-Y (dB) ↑: lowest a 1, highest b 2"),
     charts.effect_bars: ([BARS.rename(columns={"run": "factor"}), ["psnr_y"]], "The dashed line is no effect. PSNR-Y"),
     charts.arm_dots: ([ARMS, ["psnr_y"]], "PSNR-Y (dB) ↑: as it is 27.5 to 27.6, lowest far 20, highest b 27.7"),
+    charts.perception_distortion: (
+        [RIVALS],
+        "PSNR-Y (dB) ↑ lowest a 25, highest b 27. VGG16-HED distance ↓ lowest c 0.125, highest a 0.5",
+    ),
     pictures.network_diagram: ([srgan_generator(4, 1)], "From left to right: LR (32×32×3), Conv 9×9 4 filters + PReLU"),
 }
 DRAWN = {**PHOTOGRAPHS, **CHARTS}
@@ -204,3 +211,9 @@ def test_an_arm_far_off_is_its_value_at_the_edge_and_does_not_squeeze_the_others
     assert 27.3 < low < 27.4 < 27.7 < high < 27.8
     assert [text.get_text() for text in panel.texts] == ["◀ 20"]
     assert not charts.arm_dots(ARMS[:-1], ["psnr_y"], "arms").axes[0].texts
+
+
+def test_dots_of_the_perception_distortion_plane_are_larger_where_a_method_takes_longer():
+    (axis,) = charts.perception_distortion(RIVALS, "rivals").axes
+    areas = {tuple(at): area for dots in axis.collections for at, area in zip(dots.get_offsets(), dots.get_sizes())}
+    assert sorted(areas, key=areas.get) == [(26, 0.125), (25, 0.5), (27, 0.25)]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from srstudy import StudyError
-from srstudy.degrade.bicubic import downscale
+from srstudy.degrade.bicubic import downscale, upscale
 from srstudy.files import write_json
 from srstudy.judge import evaluate as evaluate_module
 from srstudy.judge.evaluate import KEYS, evaluate, judge_runs, methods_of, read_scores, reports_folder, sample_images
 from srstudy.judge.evaluate import test_images as images_of  # pytest would take its own name for a test
-from srstudy.judge.metrics import MEASURES
+from srstudy.judge.metrics import MEASURES, lr_psnr
 from srstudy.networks.architectures import load_model, residual_generator, save_model, srgan_generator
 from srstudy.networks.enhance import Enhancer
 from srstudy.photos.images import read_rgb
@@ -149,6 +149,8 @@ def test_bicubic_and_every_method_have_a_row_for_each_image(trained, images, tmp
     assert list(scores.photo) == ["left"] * 5 + ["right"] * 5
     assert list(scores.run[:5]) == ["bicubic", *[RUN] * 4]
     assert scores[list(MEASURES)].notna().all(axis=None)
+    expected = lr_psnr(downscale(images["left"]), upscale(downscale(images["left"])))
+    assert scores.lr_psnr[0] == expected < 100
     for name, hr in images.items():
         np.testing.assert_array_equal(read_rgb(tmp_path / RUN / f"{name}.png"), methods[0].enhance(downscale(hr)))
     assert not (tmp_path / "bicubic").exists()

@@ -40,11 +40,11 @@ def test_the_full_size_residual_generator_has_the_parameters_of_its_convolutions
 
 def test_the_papers_layers_stand_in_the_papers_number_and_kind():
     kinds = [type(layer).__name__ for layer in architectures.srgan_generator().layers]
-    assert kinds.count("BatchNormalization") == 2 * 16 + 1
+    assert kinds.count("BatchNorm") == 2 * 16 + 1
     assert kinds.count("Add") == 16 + 1
     assert kinds.count("PReLU") == 1 + 16 + 2
     kinds = [type(layer).__name__ for layer in architectures.discriminator(128).layers]
-    assert (kinds.count("Conv2D"), kinds.count("BatchNormalization"), kinds.count("Dense")) == (8, 7, 2)
+    assert (kinds.count("Conv2D"), kinds.count("BatchNorm"), kinds.count("Dense")) == (8, 7, 2)
     assert kinds.count("LeakyReLU") == 8 + 1
 
 
@@ -99,3 +99,46 @@ def test_a_missing_or_damaged_model_is_named(tmp_path):
     (tmp_path / "half.keras").write_bytes(b"PK\x03\x04 half a file")
     with pytest.raises(StudyError, match=r"half\.keras"):
         architectures.load_model(tmp_path / "half.keras")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_batch_norm_is_kerass_with_its_moving_statistics_and_gradients(dtype):
+    x, found = tf.constant(noise(3, 6, 5, 4) * 3 + 1), []
+    for kind in (architectures.BatchNorm, keras.layers.BatchNormalization):
+        norm = kind(momentum=0.5, synchronized=True, dtype=dtype)
+        norm.build(x.shape)
+        norm.gamma.assign([0.5, 1.0, 2.0, -1.0])
+        for _ in range(2):
+            with tf.GradientTape() as tape:
+                y = norm(x, training=True)
+                loss = tf.reduce_sum(tf.cast(y, tf.float32) ** 3)
+        gradients = tape.gradient(loss, norm.trainable_variables)
+        found.append([y, norm(x, training=False), norm.moving_mean, norm.moving_variance, *gradients])
+    near = {"rtol": 1e-4, "atol": 1e-4} if dtype == "float32" else {"rtol": 0.03, "atol": 0.3}
+    for ours, kerass in zip(*found):
+        assert ours.dtype == kerass.dtype
+        np.testing.assert_allclose(np.asarray(ours, "float32"), np.asarray(kerass, "float32"), **near)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 12), (7, 9)])
+def test_the_last_convolution_is_kerass_with_its_gradients_on_even_and_odd_sides(height, width):
+    x, found = tf.constant(noise(2, height, width, 5)), []
+    for kind in (architectures.OutputConv, keras.layers.Conv2D):
+        keras.utils.set_random_seed(1)
+        layer = kind(3, 9, padding="same", activation="tanh")
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            loss = tf.reduce_sum(y**3)
+        found.append([y, *tape.gradient(loss, [x, *layer.trainable_variables])])
+    for ours, kerass in zip(*found):
+        np.testing.assert_allclose(ours, kerass, rtol=1e-4, atol=1e-4)
+
+
+def test_a_frozen_batch_norm_normalises_with_its_moving_statistics_as_kerass():
+    norm = architectures.BatchNorm(momentum=0.5)
+    norm.build((None, 4, 4, 2))
+    norm.trainable = False
+    x = tf.constant(noise(1, 4, 4, 2) + 5)
+    np.testing.assert_allclose(norm(x, training=True), x, rtol=1e-3)
+    assert not np.asarray(norm.moving_mean).any()

@@ -23,7 +23,7 @@ def clone(root, tmp_path_factory) -> Path:
         if (root / name).is_file() and (not name.startswith("reports/") or name.startswith("reports/test_sets/")):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(root / name, folder / name)
-    committed = "models/pretrained/", "models/released/", "reports/test_sets/"
+    committed = "models/pretrained/", "models/released/", "models/tenth/", "reports/test_sets/"
     assert all(name.startswith(committed) for name in results(folder))
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     author = ["-c", "user.name=nobody", "-c", "user.email=nobody@localhost"]

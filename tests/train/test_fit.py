@@ -67,7 +67,7 @@ def test_an_srgan_step_moves_both_networks_and_reports_every_loss(tiles):
     models, update = update_of(SRGAN)
     networks = (models.generator, models.discriminator)
     before = [network.get_weights() for network in networks]
-    update(*first_batch(tiles), 1)
+    update(first_batch(tiles), 1)
     report = update.means(1)
     assert {"discriminator", "content", "adversarial", "generator", "real_accuracy"} <= set(report)
     assert "pixel" not in report
@@ -93,7 +93,7 @@ def test_the_discriminators_update_leaves_no_trace_in_the_generators_gradient(ti
     for adversarial in (0.0, 1e-30):
         weights = LossWeights(content=1.0, adversarial=adversarial, pixel=0.0)
         models, update = update_of(changed(SRGAN, loss_weights=weights))
-        update(*first_batch(tiles), 1)
+        update(first_batch(tiles), 1)
         moved.append(models.generator.get_weights())
     for first, second in zip(*moved):
         np.testing.assert_allclose(first, second, atol=1e-6)
@@ -115,7 +115,7 @@ def test_the_adversarial_loss_gains_its_weight_over_the_ramp(tiles):
     _, update = update_of(recipe, steps=8)
     shares = []
     for number in (1, 2, 4):
-        update(*first_batch(tiles), number)
+        update(first_batch(tiles), number)
         report = update.means(1)
         shares.append((report["generator"] - report["content"]) / report["adversarial"])
     assert shares == pytest.approx([0.25, 0.5, 1.0], abs=1e-3)
@@ -199,13 +199,13 @@ def calls(monkeypatch):
         models.append(make_models(*arguments))
         return models[-1]
 
-    def counted(self, lr, hr, number):
+    def counted(self, batch, number):
         if number == numbers.end:
             raise KeyboardInterrupt
         if number == numbers.spoil:
             models[-1].generator.trainable_variables[0].assign_add(np.inf)
         numbers.append(number)
-        call(self, lr, hr, number)
+        call(self, batch, number)
 
     monkeypatch.setattr(training, "make_models", make)
     monkeypatch.setattr(Update, "__call__", counted)
@@ -338,7 +338,7 @@ def test_the_convolutions_compute_in_the_precision_that_is_asked_for(tiles, prec
     weights = [*models.generator.weights, *models.discriminator.weights]
     assert {weight.dtype for weight in weights} == {"float32"}
     spec = [tf.TensorSpec(images.shape, tf.uint8) for images in first_batch(tiles)]
-    graph = update.compiled.get_concrete_function(*spec, tf.TensorSpec((), tf.int64)).graph
+    graph = update.compiled.get_concrete_function(tf.TensorSpec((), tf.int64), *spec).graph
     found = {op.outputs[0].dtype for op in graph.get_operations() if op.type.startswith("Conv2D")}
     assert found == {kind, tf.float32}  # the generator's last one makes the image, in float32
 
@@ -353,7 +353,7 @@ def test_a_gradient_beyond_float16_skips_the_update_and_halves_the_loss_scale(ti
         [weight.numpy() for weight in network.trainable_variables]
         for network in (models.generator, models.discriminator)
     )
-    update(*first_batch(tiles), 1)
+    update(first_batch(tiles), 1)
     update.check()  # no failure
     assert update.means(1)["generator_gradient"] == 0
     assert float(optimizer.dynamic_scale) == 2.0**59
@@ -361,7 +361,7 @@ def test_a_gradient_beyond_float16_skips_the_update_and_halves_the_loss_scale(ti
     assert all((old == new.numpy()).all() for old, new in zip(generator, models.generator.trainable_variables))
     assert any((old != new.numpy()).any() for old, new in zip(discriminator, models.discriminator.trainable_variables))
     optimizer.dynamic_scale.assign(2.0**10)
-    update(*first_batch(tiles), 2)
+    update(first_batch(tiles), 2)
     assert update.means(1)["generator_gradient"] > 0
     assert int(optimizer.iterations) == 1
     assert any((old != new.numpy()).any() for old, new in zip(generator, models.generator.trainable_variables))
@@ -374,6 +374,6 @@ def test_a_gradient_that_no_loss_scale_makes_finite_is_a_failure(tiles, monkeypa
     with devices.mixed_precision("mixed_float16"):
         models, update = update_of(PIXEL)
     models.generator_optimizer.dynamic_scale.assign(scale)
-    update(*first_batch(tiles, 4), 1)
+    update(first_batch(tiles, 4), 1)
     with pytest.raises(NotFinite, match="step 1") if fails else nullcontext():
         update.check()

@@ -18,7 +18,8 @@ from srstudy.figures.base import HIGHLIGHT, StudyFigure, panels, spread, titled
 CONV = "Conv {0.kernel_size[0]}×{0.kernel_size[0]}\n{0.filters} filters\nstride {0.strides[0]}"
 TEXTS = {  # what a network's drawing says of a layer, by its class; other classes go by their name
     **{"Conv2D": CONV, "OutputConv": CONV, "Dense": "Dense {0.units:,}", "Add": "+", "InputLayer": "{0.name}"},
-    **{"BatchNormalization": "Batch norm", "PixelShuffle": "Shuffle ×{0.scale}", "BicubicEnlargement": "bicubic"},
+    **dict.fromkeys(("BatchNorm", "BatchNormalization"), "Batch norm"),
+    **{"PixelShuffle": "Shuffle ×{0.scale}", "BicubicEnlargement": "bicubic"},
 }
 NAMES = {"lr": "LR", "sr": "SR", "relu": "ReLU"}
 ACTIVATIONS = dict.fromkeys(("PReLU", "LeakyReLU", "ReLU", "tanh"), "#f7c9b0")

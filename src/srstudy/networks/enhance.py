@@ -30,13 +30,15 @@ class Enhancer:
         `statistics` is what batch norm normalises with: "image", each image's own, as in training at batch 1; or
         "moving", the averages kept while training, Keras's default. A momentum of 0.5 makes those the last few images'.
         """
-        self.generator, middle, self._at_once = generator, generator.input, SMALL_MAPS
+        # A residual network's maps, which it adds to an enlargement at the end, are as large as LR.
+        ends_in_sum = isinstance(generator.layers[-1], keras.layers.Add)
+        self.generator, middle, self._at_once = generator, generator.input, SMALL_MAPS if ends_in_sum else LARGE_MAPS
         if has_batch_norm(generator):  # the last addition comes after all of it, and before the enlargement
             *_, last = (layer for layer in generator.layers if isinstance(layer, keras.layers.Add))
             middle, self._at_once = last.output, LARGE_MAPS
         whole, rest = keras.Model(generator.input, middle), keras.Model(middle, generator.output)
-        convs = (layer for layer in rest.layers if isinstance(layer, keras.layers.Conv2D))
-        self._overlap = sum(conv.kernel_size[0] // 2 for conv in convs)
+        sizes = (layer.kernel_size[0] for layer in rest.layers if hasattr(layer, "kernel_size"))
+        self._overlap = -(-sum(size // 2 for size in sizes) // 8) * 8  # strips begin where halved maps have a pixel
 
         @tf.function(input_signature=[tf.TensorSpec((1, None, None, 3), tf.uint8)], autograph=False)
         def maps_of(lr: tf.Tensor) -> tf.Tensor:
@@ -53,7 +55,7 @@ class Enhancer:
 
     def __call__(self, lr: np.ndarray) -> np.ndarray:
         maps, (height, width), strips = self._maps_of(lr[None]), lr.shape[:2], []
-        rows = max(1, self._at_once // width)
+        rows = max(1, self._at_once // width // 8) * 8
         for top in range(0, height, rows):
             first = max(0, top - self._overlap)
             strip = self._enlarge(maps[:, first : top + rows + self._overlap])[0].numpy()

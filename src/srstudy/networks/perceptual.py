@@ -27,8 +27,11 @@ def features(network: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
     return [tf.cast(maps, tf.float32) for maps in tf.nest.flatten(network(bgr))]
 
 
-def feature_network(network: str, layer_names: Sequence[str], weights: Path | None = None) -> keras.Model:
-    """Frozen VGG up to `layer_names` ("block3_conv4", ...), after their ReLU. Call it through `features`.
+def feature_network(
+    network: str, layer_names: Sequence[str], weights: Path | None = None, activated: bool = True
+) -> keras.Model:
+    """Frozen VGG up to `layer_names` ("block3_conv4", ...), after their ReLU, or before the last one's where it is not
+    `activated`. Call it through `features`.
 
     `weights`: an .npz with arrays `block1_conv1/kernel`, `block1_conv1/bias`, ...; None: those that it comes with.
     Raises StudyError for an unknown layer, and when the weights can't be had.
@@ -39,11 +42,13 @@ def feature_network(network: str, layer_names: Sequence[str], weights: Path | No
             raise StudyError(f"content layer: {network} has no '{name}'; choose one of {', '.join(names)}.")
     image = x = keras.Input((None, None, 3))
     convs, maps = {}, {}
-    for name in names[: max(map(names.index, layer_names)) + 1]:
+    used = names[: max(map(names.index, layer_names)) + 1]
+    for name in used:
         block = int(name[5])
         if name.endswith("conv1") and block > 1:
             x = layers.MaxPooling2D(2)(x)
-        convs[name] = layers.Conv2D(FILTERS[block - 1], 3, padding="same", activation="relu", name=name)
+        activation = "relu" if activated or name != used[-1] else None
+        convs[name] = layers.Conv2D(FILTERS[block - 1], 3, padding="same", activation=activation, name=name)
         x = maps[name] = convs[name](x)
     own = _from_hed if network == "hed-vgg16" else _from_imagenet
     arrays = own(convs) if weights is None else _from_npz(weights, convs)

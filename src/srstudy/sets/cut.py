@@ -16,12 +16,13 @@ from tqdm import tqdm
 from srstudy import StudyError
 from srstudy.degrade.bicubic import SCALE, downscale, to_uint8
 from srstudy.files import write_csv
+from srstudy.parsing import pick
 from srstudy.photos.images import read_photo
 from srstudy.photos.manifest import open_manifest
 from srstudy.sets.disk import require_space
 from srstudy.sets.select import choose
 from srstudy.sets.tiles import writing_tiles
-from srstudy.settings import Augmentation, TileSet, pick
+from srstudy.settings import Augmentation, TileSet
 from srstudy.study import Study, load_study
 
 ATTEMPTS = 50  # places or transforms tried before giving up on a photograph
@@ -36,7 +37,7 @@ def prepare_set(study: Study, name: str, rows: pd.DataFrame) -> None:
     Raises StudyError as `require_space`, `cut_set` and `replacing` do.
     """
     require_space(study, name)
-    folder, count, ids = study.root / "data" / "prepared" / name, study.images(name), []
+    folder, count, ids = study.folder("data") / "prepared" / name, study.images(name), []
     with writing_tiles(folder, count, study.sets[name].lr_size) as write:
         for id, hr, lr in cut_set(study, rows, study.sets[name], count):
             write(hr, lr)
@@ -128,7 +129,7 @@ def _augmented(
 def main() -> None:
     """Prepare the sets named on the command line, or all."""
     study = load_study()
-    manifest = open_manifest(study.root / "data" / "manifest.parquet")
+    manifest = open_manifest(study.folder("data") / "manifest.parquet")
     for name in sys.argv[1:] or study.sets:
         selection = pick(study.sets, name, "sets").selection
         prepare_set(study, name, choose(study, manifest, selection)[selection])

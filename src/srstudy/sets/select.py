@@ -7,8 +7,9 @@ import pandas as pd
 from pandas.errors import UndefinedVariableError
 
 from srstudy import StudyError
+from srstudy.parsing import pick
 from srstudy.photos.manifest import usable
-from srstudy.settings import Selection, pick
+from srstudy.settings import Selection
 from srstudy.statistics import COLOUR, Estimate, mean_colour
 from srstudy.study import Study
 

@@ -69,7 +69,7 @@ def training_tiles(study: Study, run: Run) -> Tiles:
     """The tiles that a run trains on. Raises StudyError if its set is not prepared yet, or as `sample_tiles` does."""
     if run.tile_set is None:
         return sample_tiles(study.root, run.recipe.scales)
-    return open_tiles(study.root / "data" / "prepared" / run.tile_set)
+    return open_tiles(study.folder("data") / "prepared" / run.tile_set)
 
 
 def sample_tiles(root: Path, scales: Sequence[float] = (1.0,)) -> Tiles:

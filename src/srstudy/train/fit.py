@@ -24,6 +24,7 @@ from srstudy.train import devices
 from srstudy.train.batches import batches
 from srstudy.train.checkpoints import Checkpoints, fingerprint
 from srstudy.train.history import History, Trained, Validation
+from srstudy.train.known import known_features
 from srstudy.train.model import build_generator, final_weights, make_models
 from srstudy.train.step import NotFinite, Update
 
@@ -63,10 +64,14 @@ class _Training:
             print(f"training: {remark}.", file=sys.stderr)
         self.update = Update(recipe, self.models, run.steps, self.strategy)
         self.generator = build_generator(recipe.generator)  # float32, with the averaged weights where there are any
-        # Traced before a checkpoint is read, so that a resumed process builds the very graph of an uninterrupted one.
-        self.update.trace(*self._batches(start=0).element_spec)
         validated = (settings.validations, validation and validation.identity)
         self.folder = run.checkpoints / fingerprint(run, tiles, policy, validated)
+        self.known = None
+        if recipe.loss_weights.content and recipe.content.remembered:
+            path = self.folder / f"features-{runtime.worker()}"  # each of several workers has its own
+            self.known = known_features(tiles, self.models.content_network, path)
+        # Traced before a checkpoint is read, so that a resumed process builds the very graph of an uninterrupted one.
+        self.update.trace(*self._batches(start=0).element_spec)
         self.kept = Checkpoints(self.models, self.update.sums, self.folder, settings.keep_checkpoints)
         others = [path.name for path in sorted(run.checkpoints.glob("*/")) if path != self.folder]
         if others and not self.kept.step:
@@ -81,8 +86,8 @@ class _Training:
         coming = islice(self._batches(start), last - start)
         bar = tqdm(coming, "training", total=self.run.steps, initial=start, unit=" steps")
         with stop_signal(self.deadline) as stopped, bar:
-            for step, (lr, hr) in enumerate(bar, start + 1):
-                self.update(lr, hr, step)
+            for step, batch in enumerate(bar, start + 1):
+                self.update(batch, step)
                 if step == self.run.snapshot_step and runtime.is_chief():
                     architectures.save_model(self._generator(), self.folder / "snapshot.keras")
                 reason, due = self._agreed(step, stopped())
@@ -120,7 +125,9 @@ class _Training:
         return Trained(self._generator(), rows, step, self.run.steps, snapshot, self.folder, not_finite)
 
     def _batches(self, start: int):
-        return self.strategy.distribute_datasets_from_function(partial(batches, self.tiles, self.run, start))
+        return self.strategy.distribute_datasets_from_function(
+            partial(batches, self.tiles, self.run, start, known=self.known)
+        )
 
     def _generator(self) -> keras.Model:
         self.generator.set_weights(final_weights(self.models))

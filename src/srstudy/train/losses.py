@@ -6,12 +6,17 @@ import tensorflow as tf
 from srstudy.networks.perceptual import features
 
 
-def content_loss(hr: tf.Tensor, sr: tf.Tensor, network: keras.Model, feature_scale: float) -> tf.Tensor:
+def content_loss(
+    hr: tf.Tensor, sr: tf.Tensor, network: keras.Model, feature_scale: float, known: tf.Tensor | None = None
+) -> tf.Tensor:
     """Mean squared difference of the VGG features of HR and SR (paper III-C), images [B, H, W, 3] in [-1, 1].
+
+    `known`: HR's features [B, h, w, C] of this network, where they were computed before.
 
     SRGAN's `feature_scale` of 1/12.75 (Ledig et al. 2017, 3.2) gives it the size of a mean squared error of pixels.
     """
-    [hr_features], [sr_features] = features(network, hr), features(network, sr)
+    [hr_features] = features(network, hr) if known is None else [tf.cast(known, tf.float32)]
+    [sr_features] = features(network, sr)
     return tf.reduce_mean(tf.square(feature_scale * (tf.stop_gradient(hr_features) - sr_features)))
 
 
@@ -25,7 +30,12 @@ def charbonnier_loss(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.sqrt(tf.square(hr - sr) + 1e-6))
 
 
-PIXEL_LOSSES = {"l1": l1_loss, "charbonnier": charbonnier_loss}
+def mse_loss(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
+    """Mean squared difference over pixels and channels; 4 is the square of the whole range."""
+    return tf.reduce_mean(tf.square(hr - sr))
+
+
+PIXEL_LOSSES = {"l1": l1_loss, "charbonnier": charbonnier_loss, "mse": mse_loss}
 
 
 def adversarial_loss(fake: tf.Tensor, real: tf.Tensor | None = None) -> tf.Tensor:

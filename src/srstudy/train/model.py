@@ -7,10 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from srstudy.networks import architectures
+from srstudy.networks import architectures, baselines
 from srstudy.networks.perceptual import feature_network
-from srstudy.settings import Content, Generator, Recipe
-from srstudy.study import find_root
+from srstudy.settings import Generator, Recipe
+from srstudy.study import find_root, weights_file
+from srstudy.train.devices import mixed_precision
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,14 @@ class Models:
 
 def build_generator(settings: Generator) -> keras.Model:
     """The untrained generator that a recipe asks for."""
+    sizes = settings.filters, settings.blocks
     if settings.kind == "srgan":
-        return architectures.srgan_generator(settings.filters, settings.blocks, settings.momentum, settings.upscaling)
-    return architectures.residual_generator(settings.filters, settings.blocks)
+        return architectures.srgan_generator(*sizes, settings.momentum, settings.upscaling)
+    if settings.kind == "rrdb":
+        return baselines.rrdb_generator(*sizes, settings.growth)
+    if settings.kind == "autoencoder":
+        return baselines.autoencoder(settings.filters, settings.code)
+    return (baselines.edsr_generator if settings.kind == "edsr" else architectures.residual_generator)(*sizes)
 
 
 def make_models(recipe: Recipe, hr_size: int, steps: int, warm_start: Path | None = None) -> Models:
@@ -41,14 +47,11 @@ def make_models(recipe: Recipe, hr_size: int, steps: int, warm_start: Path | Non
         discriminator = architectures.discriminator(hr_size, own.filters, own.dense, own.momentum)
         discriminator_optimizer = _optimizer(recipe, "discriminator", steps, discriminator)
     if recipe.loss_weights.content:
-        content_network = feature_network(content.network, (content.layer,), weights_file(content))
+        with mixed_precision(content.precision or keras.config.dtype_policy().name):
+            weights = weights_file(find_root(), content)
+            content_network = feature_network(content.network, (content.layer,), weights, content.activated)
     generator_optimizer = _optimizer(recipe, "generator", steps, generator)
     return Models(generator, generator_optimizer, discriminator, discriminator_optimizer, content_network)
-
-
-def weights_file(content: Content) -> Path | None:
-    """The user's own weights of the content network, a path from the project's folder; None: those it comes with."""
-    return None if content.weights == "default" else find_root() / content.weights
 
 
 def final_weights(models: Models) -> list[np.ndarray]:

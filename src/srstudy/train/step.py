@@ -16,15 +16,16 @@ REPORTED = (
 
 
 def training_step(
-    recipe: Recipe, models: Models, lr: tf.Tensor, hr: tf.Tensor, progress: tf.Tensor, devices: int
+    recipe: Recipe, models: Models, batch: tuple[tf.Tensor, ...], progress: tf.Tensor, devices: int
 ) -> dict[str, tf.Tensor]:
     """One update of each network (paper III and IV): first the discriminator, then the generator.
 
-    `lr` and `hr`: uint8 [B, s, s, 3] and [B, 4s, 4s, 3], this device's part of the batch; `progress`: the share of the
-    run that is done. Returns losses, accuracies and gradient norms by name; over all `devices` they add up.
+    `batch`: LR and HR, uint8 [B, s, s, 3] and [B, 4s, 4s, 3], this device's part, and where they are known, HR's
+    features; `progress`: the share of the run that is done. Returns losses, accuracies and gradient norms by name;
+    over all `devices` they add up.
     """
     generator, discriminator, report, terms = models.generator, models.discriminator, {}, {}
-    lr, hr = (tf.cast(images, tf.float32) / 127.5 - 1.0 for images in (lr, hr))
+    (lr, hr), known = (tf.cast(images, tf.float32) / 127.5 - 1.0 for images in batch[:2]), batch[2:]
     with tf.GradientTape() as tape:
         sr = tf.cast(generator(lr, training=True), tf.float32)
 
@@ -44,7 +45,7 @@ def training_step(
         if weights["pixel"]:
             terms["pixel"] = losses.PIXEL_LOSSES[recipe.pixel_loss](hr, sr)
         if weights["content"]:
-            terms["content"] = losses.content_loss(hr, sr, models.content_network, recipe.content.feature_scale)
+            terms["content"] = losses.content_loss(hr, sr, models.content_network, recipe.content.feature_scale, *known)
         if discriminator is not None:
             real = discriminator(hr, training=True) if recipe.relativistic else None
             terms["adversarial"] = losses.adversarial_loss(discriminator(sr, training=True), real)
@@ -94,9 +95,9 @@ class Update:
         devices = strategy.num_replicas_in_sync
 
         @tf.function(autograph=False)  # nothing to convert: the step branches on the recipe alone
-        def update(lr: tf.Tensor, hr: tf.Tensor, number: tf.Tensor) -> None:
-            batch = lr, hr, tf.cast(number, tf.float32) / steps
-            found = strategy.run(lambda *batch: training_step(recipe, models, *batch, devices), batch)
+        def update(number: tf.Tensor, *batch: tf.Tensor) -> None:
+            progress = tf.cast(number, tf.float32) / steps
+            found = strategy.run(lambda *part: training_step(recipe, models, part, progress, devices), batch)
             self.names = [name for name in REPORTED if name in found]
             found = {name: strategy.reduce("SUM", value, axis=None) for name, value in found.items()}
             report = tf.stack([found.get(name, 0.0) for name in REPORTED])
@@ -106,13 +107,13 @@ class Update:
 
         self.compiled = update
 
-    def trace(self, lr: tf.TypeSpec, hr: tf.TypeSpec) -> None:
+    def trace(self, *batch: tf.TypeSpec) -> None:
         """Build the graph for such batches, without running it."""
-        self.compiled.get_concrete_function(lr, hr, tf.TensorSpec((), tf.int64))
+        self.compiled.get_concrete_function(tf.TensorSpec((), tf.int64), *batch)
 
-    def __call__(self, lr: tf.Tensor, hr: tf.Tensor, number: int) -> None:
-        """uint8 [B, s, s, 3] and [B, 4s, 4s, 3], or what `tf.distribute` makes of them."""
-        self.compiled(lr, hr, tf.constant(number, tf.int64))
+    def __call__(self, batch: tuple[tf.Tensor, ...], number: int) -> None:
+        """`batch`: what `batches` gives, or what `tf.distribute` makes of it."""
+        self.compiled(tf.constant(number, tf.int64), *batch)
 
     def means(self, count: int) -> dict[str, float]:
         """What was reported, averaged over the last `count` steps; the sums begin anew."""
