@@ -80,8 +80,8 @@ class Project:
         (root / ".dvc").mkdir()
         for name in ("params.yaml", "requirements.lock", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config"):
             shutil.copy(ROOT / name, root / name)
-        given = "data/sample/SOURCES.csv", "data/sample/cctv.avi", "reports/test_sets/set5-hr/metrics.json"
-        for name in ("data/sample/photos/a.jpg", *given):
+        given = "data/sample/SOURCES.csv", "data/sample/cctv.avi", "data/five/PHOTOGRAPHS.csv"
+        for name in ("data/sample/photos/a.jpg", "reports/test_sets/set5-hr/metrics.json", *given):
             self.write(name, name)
         for stage, description in stages().items():
             for name in outs(description):
