@@ -75,7 +75,8 @@ def train_and_judge(study: Study) -> None:
     for one in in_order(study):
         if not scores_of(study, one).is_file() or not ended(study, one):
             try:
-                for needed in filter(None, (one.warm_start, one)):  # what a run begins with may be lost
+                begins_with = [one.warm_start] if one.warm_start and one.warm_start.kind == "variant" else []
+                for needed in (*begins_with, one):  # what a run begins with may be lost
                     if not (needed.is_trained and ended(study, needed)):
                         train(study, needed)
                 judge(study, one)
