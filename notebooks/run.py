@@ -68,8 +68,9 @@ def run(title: str, name: str | None, texts: dict[str, str]) -> None:
     parameters = typed(path, texts)
     if title == "03_train" and not (name or "variant" in parameters):
         raise StudyError("03_train: say which run to train, by `--name NAME -p variant NAME`.")
-    study = load_study(parameters.get("profile"), ROOT)
-    target, trained = study.folder("reports") / (f"{title}-{name}.ipynb" if name else f"{title}.ipynb"), None
+    study = load_study(parameters.get("profile"), ROOT) if title == "03_train" or parameters.get("profile") else None
+    reports = study.folder("reports") if study else ROOT / "reports"
+    target, trained = reports / (f"{title}-{name}.ipynb" if name else f"{title}.ipynb"), None
     if title == "03_train":
         trained = study.run(name or parameters["variant"])
         target = trained.folder / path.name
