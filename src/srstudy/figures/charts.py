@@ -176,7 +176,7 @@ def perception_distortion(table: pd.DataFrame, title: str) -> StudyFigure:
     axis.set_xlabel(f"{LABELS['psnr_y']}; dots: milliseconds per megapixel", fontsize=8)
     axis.set_ylabel(LABELS["perceptual"], fontsize=8)
     axis.tick_params(labelsize=8)
-    for dot in axis.legend(fontsize=8).legend_handles:
+    for dot in axis.legend(loc="lower left", fontsize=8).legend_handles:
         dot.set_sizes([40])
     alts = [f"{LABELS[name]} {_ends(rows.set_index('method')[name])}" for name in ("psnr_y", "perceptual")]
     return titled(figure, title, ". ".join(alts))
