@@ -160,7 +160,7 @@ def left(study: Study) -> str:
     def estimate(one: Run) -> float:
         for kind in kinds:
             if like := [other for other in done.values() if kind(other) == kind(one)]:
-                rate = sum(taken[other.name] for other in like) / sum(cost(study, other) for other in like)
+                rate = min(taken[other.name] / cost(study, other) for other in like)  # where least else ran beside it
                 return max(0.0, rate * cost(study, one) - taken.get(one.name, 0.0))
         return float("nan")
 
