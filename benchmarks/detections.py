@@ -23,12 +23,13 @@ from PIL import Image, ImageFilter
 from tqdm import tqdm
 
 from srstudy import StudyError, runtime
-from srstudy.degrade.bicubic import SCALE, crop_to_multiple, downscale, upscale
+from srstudy.degrade.bicubic import crop_to_multiple, upscale
 from srstudy.degrade.camera import lr_for_scoring
 from srstudy.files import resolved, write_csv, write_text
+from srstudy.judge.classical import nearest
 from srstudy.judge.detections import BLOCK, count, overall, summary, verdicts
 from srstudy.judge.footage import CLIP, read_frames, results_folder
-from srstudy.judge.metrics import psnr
+from srstudy.judge.metrics import lr_psnr
 from srstudy.parsing import pick
 from srstudy.settings import BICUBIC
 from srstudy.study import Study, load_study
@@ -99,7 +100,7 @@ def enlargers(study: Study) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
         )  # 2 px, 150%, from 3 levels on
 
     plain = {
-        "nearest": lambda lr: lr.repeat(SCALE, axis=0).repeat(SCALE, axis=1),
+        "nearest": nearest,
         BICUBIC: upscale,
         "unsharp": sharpened,
     }
@@ -121,7 +122,7 @@ def detections(study: Study, clips: Mapping[str, Sequence[np.ndarray]], detector
             lr = lr_for_scoring(f"{clip}-{number}", frame, camera, study.seed)
             for method, enlarge in methods.items():
                 sr = enlarge(lr)
-                consistency = psnr(lr, downscale(sr))
+                consistency = lr_psnr(lr, sr)
                 for name, find in detectors.items():
                     keys = {"clip": clip, "frame": number, "detector": name, "lr": lr_name, "method": method}
                     rows.append({**keys, **count(reference[name], find(sr)), "consistency": consistency})

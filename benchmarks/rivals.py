@@ -185,7 +185,7 @@ def real_esrgan() -> Iterator[Rival]:
 
 def judged(rival: Rival, images: Mapping[str, np.ndarray], distance: Distance) -> dict[str, object]:
     """A row of the table: means over the images, and the median of their times after a small one to warm up."""
-    from srstudy.judge.metrics import Picture, measures, psnr
+    from srstudy.judge.metrics import Picture, measures
 
     speeds, rows = [], []
     for name, hr in images.items():
@@ -197,7 +197,7 @@ def judged(rival: Rival, images: Mapping[str, np.ndarray], distance: Distance) -
         speeds.append(1e9 * (time.perf_counter() - start) / sr[..., 0].size)
         figures = measures(Picture(hr), Picture(sr))
         (far,) = distance.of_each(hr, [sr])
-        rows.append({**figures, "perceptual": far, "lr_psnr": psnr(lr, downscale(sr))})
+        rows.append({**figures, "perceptual": far, "lr_psnr": lr_psnr(lr, sr)})
         print(f"{rival.method}, {name}: {figures['psnr_y']:.2f} dB, {speeds[-1]:,.0f} ms per megapixel", flush=True)
     means = pd.DataFrame(rows)[["psnr_y", "ssim_y", "perceptual", "delta_e", "lr_psnr"]].mean()
     facts = {"method": rival.method, "kind": rival.kind, "images": len(rows), **means, "ms_per_mpx": np.median(speeds)}
