@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 from collections import UserDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -130,6 +130,12 @@ def methods_of(study: Study, run: Run) -> list[Method]:
 def _network(architecture: str, statistics: str) -> Enhancer:
     """One network for all generators of an architecture: to build it takes a second, to set its weights a hundredth."""
     return Enhancer(keras.models.model_from_json(architecture), statistics)
+
+
+def enlarged(study: Study, lr: np.ndarray, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """SR uint8 [4h, 4w, 3] of LR uint8 [h, w, 3] by bicubic, and by those of the named runs that are trained here."""
+    runs = [run for run in map(study.run, names) if run.is_trained]
+    return {BICUBIC: upscale(lr), **{run.name: methods_of(study, run)[0].enhance(lr) for run in runs}}
 
 
 def _enhance(network: Enhancer, weights: list[np.ndarray], lr: np.ndarray) -> np.ndarray:
