@@ -185,7 +185,7 @@ def real_esrgan() -> Iterator[Rival]:
 
 def judged(rival: Rival, images: Mapping[str, np.ndarray], distance: Distance) -> dict[str, object]:
     """A row of the table: means over the images, and the median of their times after a small one to warm up."""
-    from srstudy.judge.metrics import Picture, measures
+    from srstudy.judge.metrics import Picture, lr_psnr, measures
 
     speeds, rows = [], []
     for name, hr in images.items():
