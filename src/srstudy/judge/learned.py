@@ -4,6 +4,7 @@ The packages hold what was learned from people's judgements; the network below i
 """
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,6 +14,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from srstudy import StudyError
+
+# PyTorch's CUDA build imports triton, which ends a process that has imported TensorFlow before. No metric needs it.
+sys.modules.setdefault("triton", None)
 
 BACKBONES = {"lpips-alex": "alexnet", "lpips-vgg": "vgg16", "dists": "vgg16"}
 SMALLEST = 32  # px a side: of a smaller image AlexNet's deepest maps are empty
