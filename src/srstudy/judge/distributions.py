@@ -20,7 +20,8 @@ from srstudy.networks.perceptual import feature_network, features
 LEAST = 2048  # samples for FID, as many as Inception has features: with fewer, the covariance is singular
 KEPT = 4096  # vectors that KID draws from
 SUBSETS, SUBSET = 100, 1000  # as in the field, where there are samples enough
-BATCH = 32  # samples that go through a network at once
+BATCH = 8  # samples that go through a network at once: their maps stay near the processor
+AT_ONCE = 32  # batches whose vectors are taken in together: each time, all of the covariance goes through memory
 SMALLEST = 16  # px a side of a sample, of which VGG's deepest maps have one pixel
 Vectors = Callable[[np.ndarray], np.ndarray]  # images uint8 [N, H, W, 3] -> feature vectors float [N, C]
 
@@ -63,9 +64,9 @@ def moments(images: Iterable[np.ndarray], vectors: Vectors, patch: int | None = 
     Raises StudyError for an image or patch that is too small.
     """
     found, samples = Moments(), (sample for image in images for sample in _samples(image, patch))
-    for _, alike in groupby(samples, np.shape):
-        while batch := list(islice(alike, BATCH)):
-            found.add(vectors(np.stack(batch)))
+    batches = (batch for _, alike in groupby(samples, np.shape) for batch in iter(lambda: list(islice(alike, BATCH)), []))
+    while some := [vectors(np.stack(batch)) for batch in islice(batches, AT_ONCE)]:
+        found.add(np.concatenate(some))
     return found
 
 
