@@ -2,17 +2,29 @@
 
 Such a profile trains for a day, on photographs that a clone has not, so no `dvc repro` begins it. What has left its
 result is not done again: to make something anew, remove that. Stop it at any moment; it goes on where it was.
+
+One run is trained on each core, by one thread: small networks gain little by a second one, and so results don't depend
+on how many cores there are.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
+import signal
+import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import psutil
 from run import ROOT, run  # which finds the study's code
 
 from srstudy import StudyError
@@ -25,6 +37,8 @@ from srstudy.sets.select import choose
 from srstudy.study import Run, Study, load_study
 
 BESIDE = "esrgan-5k-32"  # a profile with this variant has the models that 08_models shows
+MEMORY = 2 * 2**30  # bytes that a run may take
+ONE_THREAD = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
 
 
 def main() -> int:
@@ -32,15 +46,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("profile", help="a profile of params.yaml with `folder: true`")
     parser.add_argument("--left", action="store_true", help="only say what is left to train, and the hours it takes")
+    # One at a time on a GPU, which they would have to share.
+    room = 1 if shutil.which("nvidia-smi") else min(os.cpu_count(), psutil.virtual_memory().total // MEMORY)
+    parser.add_argument("--at-once", type=int, default=max(1, room), help="runs side by side (%(default)s)")
     options = parser.parse_args()
     try:
         study = load_study(options.profile, ROOT)
         if not study.profile.folder:
             raise StudyError(f"profiles.{options.profile}: has no `folder: true`; run `make study` under this profile.")
-        print(left(study))
+        print(left(study, options.at_once))
         if not options.left:
             prepare(study)
-            train_and_judge(study)
+            train_and_judge(study, options.at_once)
             run("05_report", None, {"profile": study.profile_name})
             if BESIDE in study.variants:
                 run("08_models", None, {"profile": study.profile_name})
@@ -66,44 +83,104 @@ def prepare(study: Study) -> None:
             prepare_set(study, name, choose(study, manifest, selection)[selection])
 
 
-def train_and_judge(study: Study) -> None:
-    """Train every run that is not, and judge each as soon as it is trained; then the released models.
+def train_and_judge(study: Study, at_once: int) -> None:
+    """Train every run that is not, so many at once, and judge each as soon as it is trained; then the released models.
 
     Raises StudyError for a signal at once; for a training that can't be finished when all others are.
     """
-    failed, released = [], [study.run(name) for name in study.released]
-    for one in in_order(study):
-        if not scores_of(study, one).is_file() or not ended(study, one):
-            try:
-                begins_with = [one.warm_start] if one.warm_start and one.warm_start.kind == "variant" else []
-                for needed in (*begins_with, one):  # what a run begins with may be lost
-                    if not (needed.is_trained and ended(study, needed)):
-                        train(study, needed)
-                judge(study, one)
-            except StudyError as error:
-                if "not finite" not in str(error):
-                    raise
-                failed.append(f"{one.name}: {error}")
-    for one in released:
-        if one.is_trained and not scores_of(study, one).is_file():
-            judge(study, one)
+    stages, made = Stages(study, at_once), {}
+    released = [one for one in map(study.run, study.released) if one.is_trained and not scores_of(study, one).is_file()]
+    with ThreadPoolExecutor(at_once) as workers, stages.stopped_by_signals():
+        try:
+            for one in in_order(study):
+                made[one.name] = workers.submit(make, stages, one, made)
+            failed = [said for future in made.values() if (said := future.result())]
+            for one in released:
+                stages.judge(one)
+        except StudyError:
+            stages.stop()
+            workers.shutdown(wait=False, cancel_futures=True)
+            raise
     if failed:
         raise StudyError(" ".join(failed))
 
 
-def train(study: Study, one: Run) -> None:
-    """Train a run, or go on with it, and note the minutes."""
-    print(left(study))
-    started = time.monotonic()
+def make(stages: Stages, one: Run, made: dict[str, Future]) -> str:
+    """Train and judge a run, where that is not done; what to say at the end where that is impossible."""
+    study = stages.study
+    if scores_of(study, one).is_file() and ended(study, one):
+        return ""
+    begins_with = [one.warm_start] if one.warm_start and one.warm_start.kind == "variant" else []
     try:
-        run("03_train", one.name, {"profile": study.profile_name, "variant": one.name})
-    finally:
-        spend(study, one, (time.monotonic() - started) / 60)
+        for needed in begins_with:
+            made[needed.name].result()  # which is before this one in the order, so it has begun
+        for needed in (*begins_with, one):  # what a run begins with may be lost
+            if not (needed.is_trained and ended(study, needed)):
+                stages.train(needed)
+        stages.judge(one)
+    except StudyError as error:
+        if "not finite" not in str(error):
+            raise
+        return f"{one.name}: {error}"
+    return ""
 
 
-def judge(study: Study, one: Run) -> None:
-    """Judge a run, and bicubic beside it, on the profile's test photographs."""
-    run("04_evaluate", None, {"profile": study.profile_name, "runs": one.name})
+class Stages:
+    """Runs notebooks for a study, each in a process of its own, by one thread."""
+
+    def __init__(self, study: Study, at_once: int):
+        self.study, self.at_once = study, at_once
+        self._judging, self._noting = threading.Lock(), threading.Lock()
+        self._processes: set[subprocess.Popen] = set()
+        self._stopped = False
+
+    def train(self, one: Run) -> None:
+        """Train a run, or go on with it, and note the minutes."""
+        print(left(self.study, self.at_once), flush=True)
+        started = time.monotonic()
+        try:
+            self._run("03_train", one, "variant", "--name", one.name)
+        finally:
+            with self._noting:
+                spend(self.study, one, (time.monotonic() - started) / 60)
+
+    def judge(self, one: Run) -> None:
+        """Judge a run, and bicubic beside it, on the profile's test photographs; in turn, as all write one file."""
+        with self._judging:
+            self._run("04_evaluate", one, "runs")
+
+    def _run(self, title: str, one: Run, key: str, *options: str) -> None:
+        """Run a notebook, with lines of its progress that begin with the run's name. Raises StudyError as it does."""
+        if self._stopped:
+            raise StudyError(f"{one.name}: not begun; run again to go on.")
+        command = [sys.executable, str(ROOT / "notebooks" / "run.py"), title, *options]
+        command += ["-p", key, one.name, "-p", "profile", self.study.profile_name]
+        options = {"env": {**os.environ, **ONE_THREAD}, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, **options) as process:
+            self._processes.add(process)
+            last = ""
+            for line in filter(str.strip, process.stderr):  # a bar that is drawn anew is a new line
+                last = line.strip()
+                print(f"{one.name}: {last}", file=sys.stderr, flush=True)
+        self._processes.discard(process)
+        if process.returncode:
+            raise StudyError(last.removeprefix("error: ") or f"{one.name}: {title} ended; run again to go on.")
+
+    @contextmanager
+    def stopped_by_signals(self) -> Iterator[None]:
+        """SIGTERM and Ctrl-C reach all processes, each of which then saves where it is."""
+        before = {number: signal.signal(number, lambda *_: self.stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def stop(self) -> None:
+        """End what runs, and begin nothing more."""
+        self._stopped = True
+        for process in list(self._processes):
+            process.terminate()
 
 
 def scores_of(study: Study, one: Run) -> Path:
@@ -147,8 +224,8 @@ def spend(study: Study, one: Run, more: float) -> None:
     write_csv(study.folder("reports") / "minutes.csv", pd.DataFrame(taken.items(), columns=["run", "minutes"]))
 
 
-def left(study: Study) -> str:
-    """How many runs are left, and how many hours they will take, by what those with the nearest recipe have taken."""
+def left(study: Study, at_once: int) -> str:
+    """How many runs are left, and how many hours that takes, so many at once, by what the like of them took."""
     runs, taken = in_order(study), minutes(study)
     done = {one.name: one for one in runs if ended(study, one) and one.name in taken}
     kinds = [
@@ -165,7 +242,7 @@ def left(study: Study) -> str:
         return float("nan")
 
     waiting = [one for one in runs if not ended(study, one)]
-    hours = sum(map(estimate, waiting)) / 60
+    hours = sum(map(estimate, waiting)) / 60 / at_once
     known = f"about {hours:.1f} hours" if hours == hours else "hours are known when the first one is done"
     return f"{study.profile_name}: {len(runs) - len(waiting)} of {len(runs)} runs are trained; left: {known}."
 
