@@ -2,7 +2,8 @@
 
 `python benchmarks/fid.py speed`: both sides take turns, each in a process of its own, over the same PNG files with the
 same random weights and all cores; pytorch-fid takes batches of 50, its default, and of as many as ours.
-`python benchmarks/fid.py memory`: the peak of our side over 1,000 and over 10,000 images. Both need `pip install srstudy[metrics] pytorch-fid==0.3.0`.
+`python benchmarks/fid.py memory`: the peak of our side over 1,000 and over 10,000 images. Both need
+`pip install srstudy[metrics] pytorch-fid==0.3.0`.
 """
 
 from __future__ import annotations

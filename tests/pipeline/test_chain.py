@@ -26,7 +26,8 @@ def chained(clone) -> Path:
     (clone / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     command = [sys.executable, "notebooks/chain.py", "tiny"]
     # In a group of its own, as from a shell: the signal goes to the chain alone, which passes it on.
-    started = subprocess.Popen([*command, "--at-once", "1"], cwd=clone, env=environment(clone), stderr=subprocess.PIPE, text=True)
+    options = {"cwd": clone, "env": environment(clone), "stderr": subprocess.PIPE, "text": True}
+    started = subprocess.Popen([*command, "--at-once", "1"], **options)
     while "steps/s" not in (line := started.stderr.readline()):
         assert line, "it ended before a step was made"
     started.send_signal(signal.SIGTERM)

@@ -4,7 +4,7 @@ Vectors pass through `Moments`, so memory does not grow with the number of image
 what counts as a sample and on the number of samples: each belongs to its name.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, islice
 from pathlib import Path
 
@@ -63,11 +63,16 @@ def moments(images: Iterable[np.ndarray], vectors: Vectors, patch: int | None = 
 
     Raises StudyError for an image or patch that is too small.
     """
-    found, samples = Moments(), (sample for image in images for sample in _samples(image, patch))
-    batches = (batch for _, alike in groupby(samples, np.shape) for batch in iter(lambda: list(islice(alike, BATCH)), []))
-    while some := [vectors(np.stack(batch)) for batch in islice(batches, AT_ONCE)]:
+    found, batches = Moments(), _batches(sample for image in images for sample in _samples(image, patch))
+    while some := [vectors(batch) for batch in islice(batches, AT_ONCE)]:
         found.add(np.concatenate(some))
     return found
+
+
+def _batches(samples: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    for _, alike in groupby(samples, np.shape):
+        while batch := list(islice(alike, BATCH)):
+            yield np.stack(batch)
 
 
 def _samples(image: np.ndarray, patch: int | None) -> np.ndarray:
