@@ -203,6 +203,9 @@ def test_a_file_that_holds_no_keys_and_values_is_refused_in_one_line(tmp_path, t
         ("recipes.srgan.scales", [1.0, 0.5], r"^recipes\.srgan\.scales: means nothing where the tiles are"),
         ("profiles.sample.recipes.srgan.scales", [0.5], r"^recipes\.srgan\.scales: means nothing"),
         ("ablation.changes.batch 1", {"scales": [0.5]}, r"^ablation\.changes\.batch 1\.scales: means nothing"),
+        ("recipes.srgan.photographs", ["street"], r"^recipes\.srgan\.photographs: means nothing where the tiles are"),
+        ("pretrain.srgan.photographs", ["strete"], r"^pretrain\.srgan\.photographs: 'strete' is unknown, did you mean"),
+        ("released.recommended-gan.photographs", ["ffhq"], r"gan\.photographs: 'ffhq' has no list of its splits; leave"),
         ("profiles.sample.selections.curated.share", 0.5, r"selections\.curated: `share` .* without `highest`"),
         ("recipes.recommended.content", None, r"recommended: loss_weights\.content is not 0, but .* 'content' is"),
         ("pretrain.srgan.loss_weights.pixel", 0.0, r"pretrain\.srgan: all `loss_weights` are 0"),
@@ -421,6 +424,6 @@ def test_titles_say_the_profile_and_what_its_names_of_counts_mean(tiny_study):
     tiny_study.set("profiles.sample.images.paper-5k", 30)
     study = tiny_study.load()
     assert study.note == study.run("srgan-5k-32-plain").note == "sample profile: paper-5k = 30, paper-10k = 48 images"
-    assert study.run("srgan").note == study.run("recommended-gan").note == "all training photographs of data/sample"
+    assert study.run("srgan").note == study.run("recommended-gan").note == "all training photographs of sample"
     assert study.run("srgan").label == "warm start srgan"
     assert study.largest_lr_size == 64

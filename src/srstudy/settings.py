@@ -166,9 +166,9 @@ class TileSet(Section):
 
 
 class Generator(Section):
-    """`kind` is srgan (paper III-A), residual (the recommended one), or one of `networks.baselines`."""
+    """`kind` is srgan (paper III-A), residual (the recommended one), span, or one of `networks.baselines`."""
 
-    kind: Literal["srgan", "residual", "edsr", "rrdb", "autoencoder"]
+    kind: Literal["srgan", "residual", "span", "edsr", "rrdb", "autoencoder"]
     filters: Count
     blocks: Count  # an autoencoder has none, whatever it says
     growth: Count = 32  # channels that each convolution of an rrdb's dense block adds
@@ -211,6 +211,7 @@ class LossWeights(Section):
     content: Weight
     adversarial: Weight
     pixel: Weight
+    frequency: Weight = 0.0
 
 
 class Recipe(Section):
@@ -224,6 +225,8 @@ class Recipe(Section):
     content: Content | None = None
     schedule: Literal["constant", "cosine", "step"] = "constant"
     ema: Share = 0.0
+    momenta: Annotated[tuple[Share, Share], Field(strict=False)] = (0.9, 0.999)  # Adam's beta 1 and 2
+    weight_decay: Weight = 0.0  # of AdamW
     pixel_loss: Literal["l1", "charbonnier", "mse"] = "l1"
     label_smoothing: Share = 0.0
     relativistic: bool = False
@@ -237,12 +240,13 @@ class Recipe(Section):
     warm_start: str | None = None
     # Of warm starts and released models alone: variants count epochs, and their tiles are prepared.
     steps: Count | None = None
+    photographs: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("sample",)  # names under data.sources
     scales: Annotated[tuple[Amount, ...], Field(strict=False, min_length=1)] = (1.0,)  # of the photographs' sides
 
     @model_validator(mode="after")
     def _losses_have_networks(self) -> Recipe:
         weights = self.loss_weights
-        if not (weights.content or weights.adversarial or weights.pixel):
+        if not any(weights.model_dump().values()):
             raise ValueError("all `loss_weights` are 0; give one term a weight")
         for term, section in (("content", "content"), ("adversarial", "discriminator")):
             if getattr(weights, term) and getattr(self, section) is None:
@@ -344,7 +348,10 @@ def _step(name: str, doc: str, **ranges: Any) -> type[CameraStep]:
     return create_model(name, __base__=CameraStep, __doc__=doc, **{key: (kind, ...) for key, kind in ranges.items()})
 
 
-Kernels = tuple[Literal["box", "bilinear", "hamming", "bicubic", "lanczos"], ...]  # as Pillow knows them
+# As Pillow knows them; and those that take four pixels of a row and leave out the rest, see `signal.TAPS`.
+Kernels = tuple[
+    Literal["box", "bilinear", "hamming", "bicubic", "lanczos", "matlab", "sampled_linear", "sampled_cubic"], ...
+]
 Optics = _step("Optics", "Blur of the lens: deviations of a Gaussian in HR px, one for each axis.", sigma=_range(0.1))
 Motion = _step("Motion", "Blur of what moves: the way in HR px while the shutter is open.", length=Range)
 Noise = _step("Noise", "Electrons where the image is white, and read noise in electrons.", white=_range(1), read=Range)
@@ -354,6 +361,7 @@ Gain = _step(
 Sharpening = _step("Sharpening", "Unsharp mask: share, and deviation in LR px.", amount=Range, sigma=Range)
 Interlacing = _step("Interlacing", "How far the scene moves between two fields, in LR px.", shift=Range)
 Jpeg = _step("Jpeg", "Pillow's quality.", quality=_range(1, 100))
+Webp = _step("Webp", "Pillow's quality of lossy WebP.", quality=_range(1, 100))
 H264 = _step("H264", "x264's constant quantiser.", quantiser=_range(0, 51))
 
 
@@ -366,7 +374,7 @@ class Downscaling(Section):
 class Camera(Section):
     """How a camera makes LR: a step is taken with its probability, its figures drawn from their ranges for each image.
 
-    `storing_last`: how likely JPEG and H.264 come after all else, and not anywhere after sampling.
+    `storing_last`: how likely JPEG, WebP and H.264 come after all else, and not anywhere after sampling.
     """
 
     optics: Optics
@@ -379,6 +387,7 @@ class Camera(Section):
     jpeg: Jpeg
     h264: H264
     storing_last: Share
+    webp: Webp | None = None
 
 
 class Params(Section):

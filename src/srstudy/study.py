@@ -139,7 +139,7 @@ class Study:
         return Run(
             name, recipe, recipe.steps, max(1, recipe.steps // 10), self.seed, kind=kind,
             folder=self.root / "models" / {"pretrain": "pretrained"}.get(kind, kind) / name,
-            note="all training photographs of data/sample", **self._shared(recipe, name),
+            note=f"all training photographs of {', '.join(recipe.photographs)}", **self._shared(recipe, name),
         )  # fmt: skip
 
     def _variant(self, name: str, variant: Variant) -> Run:
@@ -291,6 +291,12 @@ def _check(study: Study) -> None:
         for name, recipe in getattr(study, section).items():
             if recipe.steps is None:
                 raise StudyError(f"{section}.{name}: the key 'steps' is missing.")
+            for source in recipe.photographs:
+                one = pick(study.data.sources, source, f"{section}.{name}.photographs")
+                if not (one.table or one.listed):
+                    raise StudyError(
+                        f"{section}.{name}.photographs: '{source}' has no list of its splits; choose another."
+                    )
             _check_recipe(study, recipe, GRID_LR, f"{section}.{name}")
     for name, variant in study.variants.items():
         pick(study.sets, variant.set, f"variants.{name}.set")
@@ -305,8 +311,9 @@ def _check(study: Study) -> None:
 
 def _check_on_set(study: Study, recipe: Recipe, set_name: str, where: str) -> None:
     """The tiles of a set are cut before, so a recipe can't choose their scales, nor crops larger than they are."""
-    if recipe.scales != (1.0,):
-        raise StudyError(f"{where}.scales: means nothing where the tiles are those of a set; leave it out.")
+    for key, usual in (("scales", (1.0,)), ("photographs", ("sample",))):
+        if getattr(recipe, key) != usual:
+            raise StudyError(f"{where}.{key}: means nothing where the tiles are those of a set; leave it out.")
     _check_recipe(study, recipe, study.sets[set_name].lr_size, where)
 
 

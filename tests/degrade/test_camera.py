@@ -5,9 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from srstudy.degrade import signal
 from srstudy.degrade.bicubic import downscale
 from srstudy.degrade.camera import degradation_steps, degrade, draw_steps, lr_for_scoring, with_every_step
 from srstudy.judge.metrics import luma
+from srstudy.parsing import parse
+from srstudy.settings import Webp
 
 SIGNAL, STORING = ("noise", "gain", "sharpening", "interlacing"), ("jpeg", "h264")
 STEPS = ("optics", "motion", *SIGNAL, *STORING)  # all that has a probability
@@ -129,3 +132,20 @@ def test_a_codec_s_blocks_begin_anywhere_in_a_crop(cctv, photo):
         steps = np.abs(np.diff(luma(lr_of(photo[:384, :384], coarse, seed)), axis=1)).mean(axis=0)
         starts.add(int(np.argmax([steps[start::8].mean() for start in range(8)])))
     assert starts == set(range(8))
+
+
+def test_a_camera_without_webp_draws_what_it_drew_before_there_was_webp(cctv):
+    assert cctv.webp is None
+    assert not any("webp" in steps for steps in draws(cctv, 200))
+    webp = parse(Webp, {"probability": 1.0, "quality": [30, 95]}, "webp")
+    taken = Counter(name for steps in draws(cctv.model_copy(update={"webp": webp}), 200) for name in steps)
+    assert taken["webp"] == 200
+
+
+def test_lr_is_sampled_by_any_of_the_kernels_that_are_named(cctv, hr):
+    names = ("matlab", "sampled_linear", "sampled_cubic", "box")
+    expected = [downscale(hr), *(signal.sample(hr, signal.TAPS[name]) for name in names[1:3])]
+    for name, lr in zip(names, expected):
+        np.testing.assert_array_equal(lr_of(hr, changed(alone(cctv), "downscaling", kernels=(name,))), lr)
+    some = {lr_of(hr, changed(alone(cctv), "downscaling", kernels=names), seed).tobytes() for seed in range(40)}
+    assert len(some) == 4

@@ -163,3 +163,22 @@ def test_colours_are_those_of_bt_601_and_luma_of_exactly_half_a_level_is_rounded
         exact = 16 + sum(Fraction(weight * level, 255_000) for weight, level in zip((65_481, 128_553, 24_966), colour))
         assert exact.denominator == 2
         assert (signal.to_yuv(np.full((2, 2, 3), colour, np.uint8))[:2] == float(exact) + 0.5).all()
+
+
+def test_sampling_by_few_pixels_is_opencv_s_and_aliases_where_a_mean_does_not():
+    """Of a row 0, 1, 2, ... linear and cubic weights give the middle of each four; of stripes, 0 and 255 or less."""
+    ramp = np.tile(np.arange(0, 128, 2, dtype=np.uint8)[:, None], (8, 1, 3)).reshape(8, 64, 3)
+    for taps in signal.TAPS.values():
+        assert sum(taps) == 1
+        np.testing.assert_array_equal(signal.sample(ramp, taps)[0, :, 0], np.arange(3, 128, 8))
+    stripes = np.zeros((8, 64, 3), np.uint8)
+    stripes[:, 1::4] = stripes[:, 2::4] = 200  # seen by none but the middle two
+    assert signal.sample(stripes, signal.TAPS["sampled_linear"]).min() == 200
+    assert signal.sample(stripes, signal.TAPS["sampled_cubic"]).min() > 200
+    assert np.asarray(Image.fromarray(stripes).resize((16, 2), Image.Resampling.BOX)).max() == 100
+
+
+def test_webp_is_pillow_s_own_and_coarser_where_its_quality_is_lower(photo):
+    errors = [np.abs(signal.webp(photo, quality).astype(int) - photo).mean() for quality in (95, 60, 20)]
+    assert 0 < errors[0] < errors[1] < errors[2]
+    assert signal.webp(photo[:37, :41], 50).shape == (37, 41, 3)

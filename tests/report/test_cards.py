@@ -37,6 +37,11 @@ def released(tiny_study, root):
         write_json(reports / "runs" / f"{name}.json", record)
         write_csv(reports / "history" / f"{name}.csv", history)
         write_scores(reports, name)
+        rows = [("MATLAB, bicubic", 26.0, 0.5, 29.0, 0.3), ("bicubic, JPEG 30", 24.0, 0.7, 23.5, 0.8)]
+        columns = ["way", "psnr_y", "perceptual"]
+        parts = [pd.DataFrame(rows)[[0, at, at + 1]].set_axis(columns, axis=1) for at in (1, 3)]
+        both = [part.assign(run=run) for part, run in zip(parts, ("bicubic", name))]
+        write_csv(reports / "ways" / f"{name}.csv", pd.concat(both))
     return study
 
 
@@ -65,6 +70,8 @@ def test_the_card_has_the_figures_of_the_records(released, sources):
     assert "at step 500." in said
     assert "| test photographs (sample profile) | 2 | bicubic | 26.00 | 0.7000 | 0.5000 | 4.00 |" in text
     assert f"| test photographs (sample profile) | 2 | {NAME} | 29.00 | 0.8124 | 0.3142 | 3.26 |" in text
+    assert "| MATLAB, bicubic | 26.00 | 29.00 | 0.5000 | 0.3000 | better |" in text
+    assert "| bicubic, JPEG 30 | 24.00 | 23.50 | 0.7000 | 0.8000 | worse by PSNR and distance |" in text
     assert "invents detail" in text
     licences = [row["licence"] for row in sources if row["split"] == "train"]
     assert f"The {len(licences)} training photographs" in text
@@ -123,10 +130,11 @@ def test_every_link_of_a_card_leads_into_the_project(released, root):
         assert (root / "models" / "released" / NAME / target).resolve().exists(), target
 
 
-@pytest.mark.parametrize("record", ["runs/{}.json", "history/{}.csv", "scores/{}.csv"])
+@pytest.mark.parametrize("record", ["runs/{}.json", "history/{}.csv", "scores/{}.csv", "ways/{}.csv"])
 def test_a_record_that_is_missing_is_named_with_the_way_out(released, record):
     path = released.root / "reports" / record.format(NAME)
     path.unlink()
-    command = "dvc repro evaluate" if record.startswith("scores") else released.run(NAME).how_to_train
+    commands = {"scores": "dvc repro evaluate", "ways": f"python -m srstudy.judge.ways {NAME}"}
+    command = commands.get(record.partition("/")[0], released.run(NAME).how_to_train)
     with pytest.raises(StudyError, match=f"{path.name}: missing.*{re.escape(command)}"):
         card(released, NAME)

@@ -1,5 +1,7 @@
 """Sets on disk: written as they come, opened without being read; and photographs covered with tiles."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from tests.pixels import coordinates, places
@@ -95,6 +97,16 @@ def test_others_train_on_the_sample_s_training_photographs_at_each_scale_that_is
     assert np.array_equal(training_tiles(study, study.run("srgan")).hr, once.hr)
     tiles = training_tiles(study, study.run("recommended-psnr"))
     assert np.array_equal(tiles.hr, np.concatenate([once.hr, halved.hr]))
+    listed = save_image(whole[:300, :260], "data/raw/mine/a.png").read_bytes()
+    table = f"file,sha256,split\na.png,{hashlib.sha256(listed).hexdigest()},train\n"
+    (tiny_study.root / "mine.csv").write_text(table)
+    words = dict.fromkeys(("title", "native", "licence"), "mine")
+    tiny_study.set("data.sources.mine", {**words, "images": "*.png", "listed": "mine.csv"})
+    tiny_study.set("released.recommended-psnr.photographs", ["sample", "mine"])
+    study = tiny_study.load()
+    more = training_tiles(study, study.run("recommended-psnr"))
+    assert np.array_equal(more.hr, np.concatenate([once.hr, grid_tiles([whole[:300, :260]], 256).hr, halved.hr]))
+    assert study.run("recommended-psnr").note == "all training photographs of sample, mine"
     tiny_study.set("released.recommended-psnr.scales", [0.4, 0.001])
     study = tiny_study.load()
     with pytest.raises(StudyError, match="no photograph is as large as a tile of 256x256"):

@@ -31,6 +31,13 @@ def test_the_charbonnier_loss_is_l1_far_from_zero_and_smooth_at_zero():
     assert not tf.reduce_any(tf.math.is_nan(tape.gradient(loss, zero)))
 
 
+def test_the_frequency_loss_is_the_mean_difference_of_numpy_s_coefficients():
+    hr, sr = np.random.default_rng(0).uniform(-1, 1, (2, 2, 8, 6, 3)).astype("float32")
+    parts = np.fft.rfft2(hr - sr, axes=(1, 2))
+    expected = (np.abs(parts.real).mean() + np.abs(parts.imag).mean()) / 2
+    assert float(losses.frequency_loss(hr, sr)) == pytest.approx(expected, rel=1e-5)
+
+
 def test_the_adversarial_loss_is_the_cross_entropy_of_sr_against_real():
     assert float(losses.adversarial_loss(FAKE)) == pytest.approx(cross_entropy(1, FAKE), rel=1e-5)
 

@@ -18,7 +18,7 @@ from srstudy.degrade import signal
 from srstudy.degrade.bicubic import SCALE, downscale
 from srstudy.settings import Camera
 
-LIGHT, SIGNAL, STORING = ("optics", "motion"), ("noise", "gain", "sharpening", "interlacing"), ("jpeg", "h264")
+LIGHT, SIGNAL, STORING = ("optics", "motion"), ("noise", "gain", "sharpening", "interlacing"), ("jpeg", "h264", "webp")
 BLOCK = 16  # px: codecs lay a grid of blocks over their frame, and a crop may come from anywhere on it
 
 
@@ -54,8 +54,9 @@ def draw_steps(camera: Camera, random: np.random.Generator) -> list[str]:
     Two blurs in a row are one, whatever their order, so these are not shuffled. Storing comes last, or else anywhere
     after sampling, as when footage is stored, shown, and recorded again.
     """
-    taken = {name: random.random() < getattr(camera, name).probability for name in LIGHT + SIGNAL + STORING}
-    groups = (SIGNAL, STORING) if random.random() < camera.storing_last else (SIGNAL + STORING,)
+    storing = tuple(name for name in STORING if getattr(camera, name))
+    taken = {name: random.random() < getattr(camera, name).probability for name in LIGHT + SIGNAL + storing}
+    groups = (SIGNAL, storing) if random.random() < camera.storing_last else (SIGNAL + storing,)
     later = [str(name) for group in groups for name in random.permutation(group)]
     return [name for name in (*LIGHT, "downscaling", *later) if taken.get(name, True)]
 
@@ -63,7 +64,7 @@ def draw_steps(camera: Camera, random: np.random.Generator) -> list[str]:
 def with_every_step(camera: Camera) -> Camera:
     """The camera that takes each of its steps, storing last: to look at them."""
     sure = {"probability": 1.0}
-    steps = {name: getattr(camera, name).model_copy(update=sure) for name in LIGHT + SIGNAL + STORING}
+    steps = {name: step.model_copy(update=sure) for name in LIGHT + SIGNAL + STORING if (step := getattr(camera, name))}
     return camera.model_copy(update={**steps, "storing_last": 1.0})
 
 
@@ -78,6 +79,10 @@ def _take(name: str, image: np.ndarray, step, random: np.random.Generator) -> np
             return signal.convolve(image, signal.motion_kernel(draw(*step.length), draw(0, 2 * math.pi)))
         case "downscaling":
             kernel = step.kernels[random.integers(len(step.kernels))]
+            if kernel == "matlab":
+                return downscale(image)
+            if kernel in signal.TAPS:
+                return signal.sample(image, signal.TAPS[kernel])
             size = image.shape[1] // SCALE, image.shape[0] // SCALE
             return np.asarray(Image.fromarray(image).resize(size, Image.Resampling[kernel.upper()]))
         case "noise":
@@ -93,6 +98,9 @@ def _take(name: str, image: np.ndarray, step, random: np.random.Generator) -> np
         case "jpeg":
             frame, inside = _framed(image, random)
             return signal.jpeg(frame, round(draw(*step.quality)))[inside]
+        case "webp":
+            frame, inside = _framed(image, random)
+            return signal.webp(frame, round(draw(*step.quality)))[inside]
         case "h264":
             frame, inside = _framed(image, random)
             return signal.h264(frame, round(draw(*step.quantiser)))[inside]

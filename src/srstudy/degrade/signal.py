@@ -1,4 +1,4 @@
-"""What a camera does to a picture, a function each: blur, noise, gain, sharpening, interlacing, JPEG and H.264.
+"""What a camera does to a picture, a function each: blur, noise, gain, sharpening, interlacing, JPEG, WebP and H.264.
 
 All take and give uint8 [H, W, 3] and plain figures; `camera.py` draws the figures. The encoders are real ones, Pillow's
 and PyAV's libx264, on one thread and in whole numbers: equal pictures give equal bytes on any machine, for a given
@@ -7,6 +7,7 @@ version of them. FFmpeg's own conversion of colours, which may differ between pr
 
 import io
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -99,10 +100,31 @@ def from_linear(light: np.ndarray) -> np.ndarray:
     return to_uint8(255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055))
 
 
+# Weights of the four pixels of a row that one of LR stands for, in programs that enlarge and reduce by the same few
+# pixels: OpenCV's INTER_LINEAR, and its INTER_CUBIC (a = -0.75). Fine structures alias.
+TAPS = {"sampled_linear": (0, 0.5, 0.5, 0), "sampled_cubic": (-0.09375, 0.59375, 0.59375, -0.09375)}
+
+
+def sample(image: np.ndarray, taps: Sequence[float]) -> np.ndarray:
+    """A quarter of the image's size, sides multiples of 4: rows and columns of four pixels, weighted by `taps`."""
+    height, width, channels = image.shape
+    blocks = image.reshape(height // 4, 4, width // 4, 4, channels).astype(float)
+    return to_uint8(np.einsum("hawbc,a,b->hwc", blocks, taps, taps))
+
+
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     """The image after JPEG of a quality from 1 to 100, colours at half resolution."""
+    return _stored(image, format="JPEG", quality=quality, subsampling="4:2:0")
+
+
+def webp(image: np.ndarray, quality: int) -> np.ndarray:
+    """The image after lossy WebP of a quality from 1 to 100."""
+    return _stored(image, format="WEBP", quality=quality)
+
+
+def _stored(image: np.ndarray, **options: str | int) -> np.ndarray:
     file = io.BytesIO()
-    Image.fromarray(image).save(file, format="JPEG", quality=quality, subsampling="4:2:0")
+    Image.fromarray(image).save(file, **options)
     with Image.open(file) as decoded:
         return np.asarray(decoded.convert("RGB"))
 

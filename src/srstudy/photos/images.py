@@ -41,6 +41,11 @@ def read_photo(root: Path, row: object) -> np.ndarray:
     content = open_once(path, path.stat().st_mtime_ns).read(row.member)
     if hashlib.sha256(content).hexdigest() != row.sha256:
         raise StudyError(f"{name} has changed since it was scanned; put the old one back, or {SCAN_AGAIN}.")
+    return decode(content, name)
+
+
+def decode(content: bytes, name: str) -> np.ndarray:
+    """The bytes of an image file as uint8 [H, W, 3], by `upright_rgb`. Raises StudyError, which begins with `name`."""
     with opened(io.BytesIO(content), name) as image:
         return np.asarray(upright_rgb(image))
 

@@ -12,6 +12,7 @@ from srstudy import StudyError
 from srstudy.files import write_text
 from srstudy.judge.evaluate import read_scores
 from srstudy.judge.metrics import MAIN_MEASURES, MEASURES
+from srstudy.judge.ways import beside_bicubic
 from srstudy.networks.architectures import load_model
 from srstudy.photos.sources import sample_photos
 from srstudy.report.claims import WORDS
@@ -48,6 +49,7 @@ def card(study: Study, run: Run) -> str:
         seen=record["step"] * recipe["batch_size"], last=history.iloc[-1], best=history.loc[history.psnr_y.idxmax()],
         recipe=yaml.safe_dump(given, sort_keys=False, default_flow_style=None, width=100),
         figures=markdown(_figures(study, run)),
+        ways=markdown(beside_bicubic(pd.read_csv(_existing(run, reports / "ways" / f"{run.name}.csv")), run.name)),
     )  # fmt: skip
 
 
@@ -78,7 +80,8 @@ def _pair(reports: Path, name: str) -> pd.DataFrame:
 def _existing(run: Run, path: Path) -> Path:
     if path.is_file():
         return path
-    command = "dvc repro evaluate" if path.parent.name == "scores" else run.how_to_train
+    commands = {"scores": "dvc repro evaluate", "ways": f"python -m srstudy.judge.ways {run.name}"}
+    command = commands.get(path.parent.name, run.how_to_train)
     raise StudyError(f"reports/{path.parent.name}/{path.name}: missing, and the card needs it; run `{command}`.")
 
 

@@ -4,7 +4,7 @@ No TFRecord, because training takes tiles in a new random order in each epoch, a
 number n is at a known place of an array; TFRecord is read from the front, through a buffer that a resumed run has not.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -15,8 +15,9 @@ import numpy as np
 from srstudy import StudyError
 from srstudy.degrade.bicubic import SCALE, crop_to_multiple, downscale, resize
 from srstudy.files import replacing
-from srstudy.photos.images import read_rgb
-from srstudy.photos.sources import sample_photos
+from srstudy.photos.archives import open_archive
+from srstudy.photos.images import decode, read_rgb
+from srstudy.photos.sources import listed_files, locate, photo_table
 from srstudy.settings import GRID_LR
 from srstudy.study import Run, Study
 
@@ -66,24 +67,40 @@ def open_tiles(folder: str | Path) -> Tiles:
 
 
 def training_tiles(study: Study, run: Run) -> Tiles:
-    """The tiles that a run trains on. Raises StudyError if its set is not prepared yet, or as `sample_tiles` does."""
+    """The tiles that a run trains on. Raises StudyError if its set is not prepared yet, or as `scaled_tiles` does."""
     if run.tile_set is None:
-        return sample_tiles(study.root, run.recipe.scales)
+        return scaled_tiles(training_photos(study, run.recipe.photographs), run.recipe.scales)
     return open_tiles(study.folder("data") / "prepared" / run.tile_set)
 
 
-def sample_tiles(root: Path, scales: Sequence[float] = (1.0,)) -> Tiles:
-    """All training photographs of `data/sample` as tiles, whatever the profile; nothing is prepared for them.
+def training_photos(study: Study, sources: Sequence[str] = ("sample",)) -> list[np.ndarray]:
+    """The training photographs, uint8 [H, W, 3], of sources that name theirs in a table, whatever the profile.
+
+    Raises StudyError as `locate` and `read_rgb` do.
+    """
+    photos = []
+    for name in sources:
+        if table := study.data.sources[name].table:
+            rows = photo_table(study.root, Path(table))
+            photos += [read_rgb(study.root / path) for path in rows.path[rows.split == "train"]]
+        else:
+            archive, rows = open_archive(locate(study, name)), listed_files(study.root, name, study.data.sources[name])
+            photos += [decode(archive.read(file), file) for file in rows.file[rows.split == "train"]]
+    return photos
+
+
+def scaled_tiles(photos: Sequence[np.ndarray], scales: Sequence[float] = (1.0,)) -> Tiles:
+    """Photographs, uint8 [H, W, 3], as tiles of GRID_LR.
 
     Each is resized by each of the `scales`, and cut where it is then large enough: more detail to a tile, from the same
     photographs (FSRCNN, Dong et al. 2016, arXiv:1608.00367, 4.1). Raises StudyError if none is at any.
     """
-    photos, side = [read_rgb(root / one.path) for one in sample_photos(root) if one.split == "train"], SCALE * GRID_LR
-    large = [(photo, factor) for factor in scales for photo in photos if round(min(photo.shape[:2]) * factor) >= side]
-    return grid_tiles([resize(photo, factor) for photo, factor in large], side)
+    side = SCALE * GRID_LR
+    large = ((photo, factor) for factor in scales for photo in photos if round(min(photo.shape[:2]) * factor) >= side)
+    return grid_tiles((resize(photo, factor) for photo, factor in large), side)
 
 
-def grid_tiles(photos: Sequence[np.ndarray], hr_size: int) -> Tiles:
+def grid_tiles(photos: Iterable[np.ndarray], hr_size: int) -> Tiles:
     """Cover every photo (uint8 [H, W, 3]) with tiles, overlapping as little as they can; too small ones are left out.
 
     LR is made from the whole photo and then cut, so a tile's border knows its surroundings, as it does when a whole

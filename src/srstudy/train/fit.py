@@ -17,6 +17,7 @@ from tqdm import tqdm
 from srstudy import StudyError, runtime
 from srstudy.degrade.bicubic import SCALE
 from srstudy.networks import architectures
+from srstudy.networks.span import fused
 from srstudy.sets.tiles import Tiles
 from srstudy.settings import Training
 from srstudy.study import Run
@@ -63,7 +64,8 @@ class _Training:
         for remark in devices.remarks(precision, policy, devices.slowness(policy)):
             print(f"training: {remark}.", file=sys.stderr)
         self.update = Update(recipe, self.models, run.steps, self.strategy)
-        self.generator = build_generator(recipe.generator)  # float32, with the averaged weights where there are any
+        # float32, with the averaged weights where there are any
+        self.generator = build_generator(recipe.generator, begun=run.warm_start is not None)
         validated = (settings.validations, validation and validation.identity)
         self.folder = run.checkpoints / fingerprint(run, tiles, policy, validated)
         self.known = None
@@ -89,7 +91,7 @@ class _Training:
             for step, batch in enumerate(bar, start + 1):
                 self.update(batch, step)
                 if step == self.run.snapshot_step and runtime.is_chief():
-                    architectures.save_model(self._generator(), self.folder / "snapshot.keras")
+                    architectures.save_model(fused(self._generator()), self.folder / "snapshot.keras")
                 reason, due = self._agreed(step, stopped())
                 ends_row, is_kept = step in self.history.steps, reason or due or step == self.run.epoch_steps
                 if ends_row or is_kept or step == last:
@@ -122,7 +124,7 @@ class _Training:
             self.history.add(step, self.update, self.models)
         rows, snapshot, at = self.history.rows, self.folder / "snapshot.keras", self.run.snapshot_step
         snapshot = snapshot if at and at <= step and snapshot.is_file() else None
-        return Trained(self._generator(), rows, step, self.run.steps, snapshot, self.folder, not_finite)
+        return Trained(fused(self._generator()), rows, step, self.run.steps, snapshot, self.folder, not_finite)
 
     def _batches(self, start: int):
         return self.strategy.distribute_datasets_from_function(

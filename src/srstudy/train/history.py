@@ -166,7 +166,10 @@ def write_records(run: Run, trained: Trained, reports: Path) -> None:
     if run.kind != "variant":
         record["minutes"] = round(history.seconds.iloc[-1] / 60, 1)
     write_json(reports / "runs" / f"{run.name}.json", record)
-    for folder in (reports / "test_sets").glob("*/") if run.kind == "released" else ():
+    judged = list((reports / "test_sets").glob("*/")) if run.kind == "released" else []
+    for folder in (reports, *judged):
+        (folder / "ways" / f"{run.name}.csv").unlink(missing_ok=True)
+    for folder in judged:
         (folder / "scores" / f"{run.name}.csv").unlink(missing_ok=True)
         shutil.rmtree(folder / "sr" / run.name, ignore_errors=True)
         if (means := folder / "metrics.json").is_file():

@@ -35,6 +35,14 @@ def mse_loss(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.square(hr - sr))
 
 
+def frequency_loss(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
+    """Mean absolute difference of the Fourier coefficients, real and imaginary parts (Sun et al. 2023, SAFMN,
+    arXiv:2302.13800, 4.1): an error of a fine structure counts as much as one of a large area.
+    """
+    spectrum = tf.signal.rfft2d(tf.transpose(hr - sr, (0, 3, 1, 2)))
+    return 0.5 * tf.reduce_mean(tf.abs(tf.math.real(spectrum)) + tf.abs(tf.math.imag(spectrum)))
+
+
 PIXEL_LOSSES = {"l1": l1_loss, "charbonnier": charbonnier_loss, "mse": mse_loss}
 
 

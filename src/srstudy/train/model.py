@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from srstudy.networks import architectures, baselines
+from srstudy.networks import architectures, baselines, span
 from srstudy.networks.perceptual import feature_network
 from srstudy.settings import Generator, Recipe
 from srstudy.study import find_root, weights_file
@@ -25,13 +25,17 @@ class Models:
     content_network: keras.Model | None
 
 
-def build_generator(settings: Generator) -> keras.Model:
-    """The untrained generator that a recipe asks for."""
+def build_generator(settings: Generator, begun: bool = False) -> keras.Model:
+    """The untrained generator that a recipe asks for; `begun`: as it is saved, to take over the weights of one."""
+    if begun:
+        return span.fused(build_generator(settings))
     sizes = settings.filters, settings.blocks
     if settings.kind == "srgan":
         return architectures.srgan_generator(*sizes, settings.momentum, settings.upscaling)
     if settings.kind == "rrdb":
         return baselines.rrdb_generator(*sizes, settings.growth)
+    if settings.kind == "span":
+        return span.span_generator(*sizes)
     if settings.kind == "autoencoder":
         return baselines.autoencoder(settings.filters, settings.code)
     return (baselines.edsr_generator if settings.kind == "edsr" else architectures.residual_generator)(*sizes)
@@ -39,7 +43,8 @@ def build_generator(settings: Generator) -> keras.Model:
 
 def make_models(recipe: Recipe, hr_size: int, steps: int, warm_start: Path | None = None) -> Models:
     """Build the networks and optimizers of a run; the generator takes over the weights of a saved model."""
-    generator, own, content = build_generator(recipe.generator), recipe.discriminator, recipe.content
+    generator = build_generator(recipe.generator, begun=warm_start is not None)
+    own, content = recipe.discriminator, recipe.content
     discriminator = discriminator_optimizer = content_network = None
     if warm_start is not None:
         generator.set_weights(architectures.load_model(warm_start).get_weights())
@@ -83,7 +88,8 @@ def rate_at(recipe: Recipe, network: str, steps: int, step: int) -> float:
 
 def _optimizer(recipe: Recipe, network: str, steps: int, model: keras.Model) -> keras.Optimizer:
     averages = {"use_ema": True, "ema_momentum": recipe.ema} if recipe.ema and network == "generator" else {}
-    optimizer = FusedAdam(learning_rate(recipe, network, steps), **averages)
+    own = {"beta_1": recipe.momenta[0], "beta_2": recipe.momenta[1], "weight_decay": recipe.weight_decay or None}
+    optimizer = FusedAdam(learning_rate(recipe, network, steps), **own, **averages)
     if model.dtype_policy.compute_dtype == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)

@@ -10,7 +10,7 @@ from srstudy.train.model import Models
 
 # What a step may report, in the order that the history has.
 REPORTED = (
-    "discriminator", "pixel", "content", "adversarial", "generator",
+    "discriminator", "pixel", "frequency", "content", "adversarial", "generator",
     "real_accuracy", "fake_accuracy", "generator_gradient", "discriminator_gradient",
 )  # fmt: skip
 
@@ -44,6 +44,8 @@ def training_step(
         weights = dict(recipe.loss_weights)
         if weights["pixel"]:
             terms["pixel"] = losses.PIXEL_LOSSES[recipe.pixel_loss](hr, sr)
+        if weights["frequency"]:
+            terms["frequency"] = losses.frequency_loss(hr, sr)
         if weights["content"]:
             terms["content"] = losses.content_loss(hr, sr, models.content_network, recipe.content.feature_scale, *known)
         if discriminator is not None:
