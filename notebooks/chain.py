@@ -130,7 +130,7 @@ class Stages:
 
     def __init__(self, study: Study, at_once: int):
         self.study, self.at_once = study, at_once
-        self._judging, self._noting = threading.Lock(), threading.Lock()
+        self._noting = threading.Lock()
         self._processes: set[subprocess.Popen] = set()
         self._stopped = False
 
@@ -145,9 +145,8 @@ class Stages:
                 spend(self.study, one, (time.monotonic() - started) / 60)
 
     def judge(self, one: Run) -> None:
-        """Judge a run, and bicubic beside it, on the profile's test photographs; in turn, as all write one file."""
-        with self._judging:
-            self._run("04_evaluate", one, "runs")
+        """Judge a run, and bicubic beside it, on the profile's test photographs."""
+        self._run("04_evaluate", one, "runs")
 
     def _run(self, title: str, one: Run, key: str, *options: str) -> None:
         """Run a notebook, with lines of its progress that begin with the run's name. Raises StudyError as it does."""

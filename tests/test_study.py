@@ -205,7 +205,7 @@ def test_a_file_that_holds_no_keys_and_values_is_refused_in_one_line(tmp_path, t
         ("ablation.changes.batch 1", {"scales": [0.5]}, r"^ablation\.changes\.batch 1\.scales: means nothing"),
         ("recipes.srgan.photographs", ["street"], r"^recipes\.srgan\.photographs: means nothing where the tiles are"),
         ("pretrain.srgan.photographs", ["strete"], r"^pretrain\.srgan\.photographs: 'strete' is unknown, did you mean"),
-        ("released.recommended-gan.photographs", ["ffhq"], r"gan\.photographs: 'ffhq' has no list of its splits; leave"),
+        ("released.recommended-gan.photographs", ["ffhq"], r"gan\.photographs: .ffhq. has no list of its splits"),
         ("profiles.sample.selections.curated.share", 0.5, r"selections\.curated: `share` .* without `highest`"),
         ("recipes.recommended.content", None, r"recommended: loss_weights\.content is not 0, but .* 'content' is"),
         ("pretrain.srgan.loss_weights.pixel", 0.0, r"pretrain\.srgan: all `loss_weights` are 0"),
