@@ -1,16 +1,14 @@
 """What a released model gains by its network and each part of its recipe, at equal time: `python benchmarks/arms.py`.
 
-Each arm trains for so many seconds by the recipe of `recommended-psnr` with what ARMS says changed, under one schedule
-over these seconds, and is judged on the validation photographs of data/sample. No test photograph is looked at.
+Each arm trains for so many seconds by the recipe of `recommended-psnr` with what BASE and then ARMS change, under one
+schedule over these seconds, and is judged on the validation photographs of data/sample, on no test photograph.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
@@ -37,7 +35,7 @@ ARMS = {
     "the sample alone": {"photographs": ["sample"]},
     "photographs at one scale": {"scales": [1.0]},
 }
-SPEED = 60  # steps, of which the last half tell how fast an arm is
+SPEED = 60  # steps that tell how fast an arm is
 
 
 def main() -> int:
@@ -57,14 +55,12 @@ def main() -> int:
     recipes = parse(dict[str, Recipe], {name: merge(base, ARMS[name]) for name in options.arms}, "arms")
     photos, rows, kept = sample_images(study, "validation"), [], {}
     for name, recipe in recipes.items():
-        with tempfile.TemporaryDirectory() as folder:
-            run = replace(study.run("recommended-psnr"), recipe=recipe, folder=Path(folder))
-            key = (recipe.photographs, recipe.scales)
-            kept = kept if key in kept else {key: training_tiles(study, run)}
-            pace = seconds_of(history_of(run, kept[key], study.training, SPEED)) / SPEED
-            steps = round(options.seconds / pace)
-            validation = Validation(photos, build_generator(recipe.generator), study.evaluation.statistics)
-            history = history_of(run, kept[key], study.training, steps, validation)
+        run, key = replace(study.run("recommended-psnr"), recipe=recipe), (recipe.photographs, recipe.scales)
+        kept = kept if key in kept else {key: training_tiles(study, run)}
+        pace = seconds_of(history_of(run, kept[key], study.training, SPEED)) / SPEED
+        steps = round(options.seconds / pace)
+        validation = Validation(photos, build_generator(recipe.generator), study.evaluation.statistics)
+        history = history_of(run, kept[key], study.training, steps, validation)
         pixels = steps * recipe.batch_size * recipe.crop**2 / 1e9
         last = history[-1]
         rows.append((name, steps, seconds_of(history), pixels, last["psnr_y"], last["perceptual"]))

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,9 +47,11 @@ def main() -> int:
     parser.add_argument("profile", help="a profile of params.yaml with `folder: true`")
     parser.add_argument("--left", action="store_true", help="only say what is left to train, and the hours it takes")
     # One at a time on a GPU, which they would have to share.
-    room = 1 if shutil.which("nvidia-smi") else min(os.cpu_count(), psutil.virtual_memory().total // MEMORY)
+    room = 1 if shutil.which("nvidia-smi") else min(os.cpu_count() or 1, psutil.virtual_memory().total // MEMORY)
     parser.add_argument("--at-once", type=int, default=max(1, room), help="runs side by side (%(default)s)")
     options = parser.parse_args()
+    if options.at_once < 1:
+        parser.error("--at-once: give 1 or more")
     try:
         study = load_study(options.profile, ROOT)
         if not study.profile.folder:
@@ -90,19 +92,19 @@ def train_and_judge(study: Study, at_once: int) -> None:
     """
     stages, made = Stages(study, at_once), {}
     released = [one for one in map(study.run, study.released) if one.is_trained and not scores_of(study, one).is_file()]
-    with ThreadPoolExecutor(at_once) as workers, stages.stopped_by_signals():
+    with stages.stopped_by_signals(), ThreadPoolExecutor(at_once) as workers:
         try:
             for one in in_order(study):
                 made[one.name] = workers.submit(make, stages, one, made)
-            failed = [said for future in made.values() if (said := future.result())]
+            failed = [said for future in as_completed(made.values()) if (said := future.result())]
             for one in released:
                 stages.judge(one)
-        except StudyError:
+        except BaseException:
             stages.stop()
             workers.shutdown(wait=False, cancel_futures=True)
             raise
     if failed:
-        raise StudyError(" ".join(failed))
+        raise StudyError(" ".join(dict.fromkeys(failed)))
 
 
 def make(stages: Stages, one: Run, made: dict[str, Future]) -> str:
@@ -110,13 +112,13 @@ def make(stages: Stages, one: Run, made: dict[str, Future]) -> str:
     study = stages.study
     if scores_of(study, one).is_file() and ended(study, one):
         return ""
-    begins_with = [one.warm_start] if one.warm_start and one.warm_start.kind == "variant" else []
+    needed = one.warm_start if one.warm_start and one.warm_start.kind == "variant" else None
+    if needed and (said := made[needed.name].result()):  # it is before this one in the order, so it has begun
+        return said
     try:
-        for needed in begins_with:
-            made[needed.name].result()  # which is before this one in the order, so it has begun
-        for needed in (*begins_with, one):  # what a run begins with may be lost
-            if not (needed.is_trained and ended(study, needed)):
-                stages.train(needed)
+        if needed:
+            stages.train(needed)  # its model may be lost
+        stages.train(one)
         stages.judge(one)
     except StudyError as error:
         if "not finite" not in str(error):
@@ -130,44 +132,62 @@ class Stages:
 
     def __init__(self, study: Study, at_once: int):
         self.study, self.at_once = study, at_once
-        self._noting = threading.Lock()
+        self._noting, self._judging = threading.Lock(), threading.Lock()
+        self._training = {name: threading.Lock() for name in study.variants}
         self._processes: set[subprocess.Popen] = set()
+        self._judged: set[str] = set()
         self._stopped = False
 
     def train(self, one: Run) -> None:
-        """Train a run, or go on with it, and note the minutes."""
-        print(left(self.study, self.at_once), flush=True)
-        started = time.monotonic()
-        try:
-            self._run("03_train", one, "variant", "--name", one.name)
-        finally:
+        """Train a run that is not, or go on with it, and note the minutes."""
+        with self._training[one.name]:
+            if one.is_trained and ended(self.study, one):
+                return
             with self._noting:
-                spend(self.study, one, (time.monotonic() - started) / 60)
+                print(left(self.study, self.at_once), flush=True)
+            started = time.monotonic()
+            try:
+                self._run("03_train", one, ("variant", one.name), "--name", one.name)
+            finally:
+                with self._noting:
+                    spend(self.study, one, (time.monotonic() - started) / 60)
 
     def judge(self, one: Run) -> None:
-        """Judge a run, and bicubic beside it, on the profile's test photographs."""
-        self._run("04_evaluate", one, "runs")
+        """Judge a run, and bicubic, on the profile's test photographs; one process at a time, as all write some files.
 
-    def _run(self, title: str, one: Run, key: str, *options: str) -> None:
+        It judges all that wait by then: for them, bicubic is judged and photographs are read once.
+        """
+        with self._judging:
+            if one.name not in self._judged:
+                trained = [other for other in in_order(self.study) if ended(self.study, other) and other.is_trained]
+                waiting = [other.name for other in trained if not scores_of(self.study, other).is_file()]
+                due = dict.fromkeys([one.name, *waiting])
+                self._run("04_evaluate", one, ("runs", ",".join(due)))
+                self._judged.update(due)
+
+    def _run(self, title: str, one: Run, parameter: tuple[str, str], *options: str) -> None:
         """Run a notebook, with lines of its progress that begin with the run's name. Raises StudyError as it does."""
+        parameters = "-p", *parameter, "-p", "profile", self.study.profile_name
+        command = [sys.executable, str(ROOT / "notebooks" / "run.py"), title, *options, *parameters]
         if self._stopped:
             raise StudyError(f"{one.name}: not begun; run again to go on.")
-        command = [sys.executable, str(ROOT / "notebooks" / "run.py"), title, *options]
-        command += ["-p", key, one.name, "-p", "profile", self.study.profile_name]
-        options = {"env": {**os.environ, **ONE_THREAD}, "stderr": subprocess.PIPE, "text": True}
-        with subprocess.Popen(command, **options) as process:
+        texts = {"stderr": subprocess.PIPE, "encoding": "utf-8", "errors": "replace"}
+        with subprocess.Popen(command, env={**os.environ, **ONE_THREAD}, **texts) as process:
             self._processes.add(process)
+            if self._stopped:
+                process.terminate()
             last = ""
             for line in filter(str.strip, process.stderr):  # a bar that is drawn anew is a new line
                 last = line.strip()
                 print(f"{one.name}: {last}", file=sys.stderr, flush=True)
         self._processes.discard(process)
         if process.returncode:
-            raise StudyError(last.removeprefix("error: ") or f"{one.name}: {title} ended; run again to go on.")
+            said = last.removeprefix("error: ") if last.startswith("error: ") else f"{title} ended; run again to go on."
+            raise StudyError(f"{one.name}: {said}")
 
     @contextmanager
     def stopped_by_signals(self) -> Iterator[None]:
-        """SIGTERM and Ctrl-C reach all processes, each of which then saves where it is."""
+        """SIGTERM and Ctrl-C reach all processes. Each then saves where it is; not on Windows, which just ends them."""
         before = {number: signal.signal(number, lambda *_: self.stop()) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
@@ -192,8 +212,11 @@ def in_order(study: Study) -> list[Run]:
     what begins with them.
     """
 
-    def key(one: Run) -> tuple[int, bool, float]:
-        return study.variants[one.name].number, bool(one.warm_start), cost(study, one)
+    def key(one: Run) -> tuple[int, int, float]:
+        return study.variants[one.name].number, depth(one), cost(study, one)
+
+    def depth(one: Run) -> int:
+        return 1 + depth(one.warm_start) if one.warm_start else 0
 
     return sorted((study.run(name) for name in study.variants), key=key)
 

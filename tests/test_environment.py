@@ -83,7 +83,11 @@ def imported(*folders: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("folders", "extras"),
-    [(("src", "notebooks"), ("metrics",)), (("tests",), ("dev", "metrics")), (("benchmarks",), ("bench", "metrics"))],
+    [
+        (("src", "notebooks"), ("metrics", "export")),
+        (("tests",), ("dev", "metrics", "export")),
+        (("benchmarks",), ("bench", "metrics")),
+    ],
 )
 def test_every_package_that_is_imported_is_declared(folders, extras):
     distributions = metadata.packages_distributions()

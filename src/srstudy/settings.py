@@ -26,6 +26,7 @@ GRID_LR = 64  # LR side of the tiles that warm starts and released models take t
 Count = Annotated[int, Field(gt=0)]
 Amount = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
 Weight = Annotated[float, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0)]
 
@@ -225,7 +226,7 @@ class Recipe(Section):
     content: Content | None = None
     schedule: Literal["constant", "cosine", "step"] = "constant"
     ema: Share = 0.0
-    momenta: Annotated[tuple[Share, Share], Field(strict=False)] = (0.9, 0.999)  # Adam's beta 1 and 2
+    momenta: Annotated[tuple[Momentum, Momentum], Field(strict=False)] = (0.9, 0.999)  # Adam's beta 1 and 2
     weight_decay: Weight = 0.0  # of AdamW
     pixel_loss: Literal["l1", "charbonnier", "mse"] = "l1"
     label_smoothing: Share = 0.0

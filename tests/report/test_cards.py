@@ -1,5 +1,6 @@
 """A released model's card: every figure is that of a record, and a record that is missing is named."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -41,7 +42,8 @@ def released(tiny_study, root):
         columns = ["way", "psnr_y", "perceptual"]
         parts = [pd.DataFrame(rows)[[0, at, at + 1]].set_axis(columns, axis=1) for at in (1, 3)]
         both = [part.assign(run=run) for part, run in zip(parts, ("bicubic", name))]
-        write_csv(reports / "ways" / f"{name}.csv", pd.concat(both))
+        digest = hashlib.sha256(study.run(name).generator.read_bytes()).hexdigest()
+        write_csv(reports / "ways" / f"{name}.csv", pd.concat(both).assign(model=digest))
     return study
 
 
@@ -78,6 +80,25 @@ def test_the_card_has_the_figures_of_the_records(released, sources):
     assert all(f"{licences.count(licence)} under {licence}" in text for licence in licences)
 
 
+def test_the_card_names_the_photographs_of_each_source_with_their_terms(released, root):
+    (released.root / "data" / "five").mkdir()
+    shutil.copy(root / "data" / "five" / "PHOTOGRAPHS.csv", released.root / "data" / "five")
+    path = released.root / "reports" / "runs" / f"{NAME}.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["recipe"] |= {"photographs": ["sample", "street"], "degradation": "general"}
+    write_json(path, record)
+    text = " ".join(card(released, NAME).split())
+    assert "120 training photographs of `street`" in text
+    assert "(../../../data/five/PHOTOGRAPHS.csv), none of them published here. None stated by their" in text
+    assert "half of it stored as JPEG or WebP" in text
+
+
+def test_a_table_of_ways_of_another_model_is_refused(released):
+    save_model(residual_generator(4, 2), released.run(NAME).folder / "generator.keras")
+    with pytest.raises(StudyError, match=rf"ways/{NAME}\.csv: of another model; run `python -m .*ways {NAME}`"):
+        card(released, NAME)
+
+
 def test_the_card_gives_the_recipe_camera_and_network_that_took_part(released):
     text = card(released, GAN)
     assert f"on top of `{NAME}`" in text
@@ -90,7 +111,11 @@ def test_the_card_gives_the_recipe_camera_and_network_that_took_part(released):
 
     path = released.root / "reports" / "runs" / f"{GAN}.json"
     run = json.loads(path.read_text(encoding="utf-8"))
-    run["recipe"] |= {"learning_rate": 0.5, "content": {"network": "vgg19", "weights": "mine.npz"}}
+    run["recipe"] |= {
+        "learning_rate": 0.5,
+        "degradation": "cctv",
+        "content": {"network": "vgg19", "weights": "mine.npz"},
+    }
     write_json(path, {**run, "camera": {"jpeg": {"quality": [1, 2]}}})  # whatever params.yaml says by now
     text = card(released, GAN)
     [block] = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)

@@ -12,9 +12,11 @@ from tests.tiny import RECIPES, SETTINGS, changed, run_of
 from srstudy import StudyError
 from srstudy.files import COMPLETE
 from srstudy.networks.architectures import load_model, save_model
+from srstudy.networks.span import ComposedConv
+from srstudy.parsing import parse
 from srstudy.sets.disk import checkpoint_bytes
 from srstudy.sets.tiles import Tiles
-from srstudy.settings import LossWeights
+from srstudy.settings import LossWeights, Recipe
 from srstudy.study import load_study
 from srstudy.train import checkpoints, devices, losses
 from srstudy.train import fit as training
@@ -46,6 +48,12 @@ def weights_equal(first, second) -> bool:
 
 def first_batch(tiles, size=1):
     return tf.constant(tiles.lr[:size]), tf.constant(tiles.hr[:size])
+
+
+def mean_error(generator, tiles) -> float:
+    """Of a generator's images of all tiles, in [-1, 1]."""
+    lr, hr = (images.astype("float32") / 127.5 - 1 for images in (tiles.lr, tiles.hr))
+    return float(np.abs(generator(lr) - hr).mean())
 
 
 def update_of(recipe, steps=1, seed=7):
@@ -99,15 +107,39 @@ def test_the_discriminators_update_leaves_no_trace_in_the_generators_gradient(ti
         np.testing.assert_allclose(first, second, atol=1e-6)
 
 
-def test_the_fused_adam_is_keras_s():
+@pytest.mark.parametrize("options", [{}, {"beta_1": 0.5, "beta_2": 0.9, "weight_decay": 0.1}])
+def test_the_fused_adam_is_keras_s(options):
     variables = [[keras.Variable(np.linspace(-1, 1, 12, dtype="float32").reshape(3, 4))] for _ in range(2)]
-    optimizers = [adam(1e-2, use_ema=True, ema_momentum=0.9) for adam in (FusedAdam, keras.optimizers.Adam)]
+    optimizers = [adam(1e-2, use_ema=True, ema_momentum=0.9, **options) for adam in (FusedAdam, keras.optimizers.Adam)]
     for step in range(5):
         for optimizer, variable in zip(optimizers, variables):
             optimizer.apply([tf.sin(variable[0].value * (step + 1.0))], variable)
     np.testing.assert_allclose(variables[0][0], variables[1][0], rtol=1e-4, atol=1e-6)  # float32, rounded otherwise
     averages = [optimizer._model_variables_moving_average[0] for optimizer in optimizers]
     np.testing.assert_allclose(*averages, rtol=1e-4, atol=1e-6)
+
+
+def test_momenta_and_weight_decay_of_the_recipe_reach_both_optimizers():
+    recipe = changed(RECIPES["srgan"], momenta=(0.5, 0.9), weight_decay=0.1)
+    models = make_models(recipe, 32, 10)
+    for optimizer in (models.generator_optimizer, models.discriminator_optimizer):
+        assert (optimizer.beta_1, optimizer.beta_2, optimizer.weight_decay) == (0.5, 0.9, 0.1)
+    assert make_models(RECIPES["srgan"], 32, 10).generator_optimizer.weight_decay is None
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_a_span_learns_and_is_saved_with_plain_convolutions_to_go_on_from(fit, tiles, tmp_path, precision):
+    recipe = RECIPES["pixel"].model_dump() | {"generator": {"kind": "span", "filters": 4, "blocks": 2}}
+    recipe = parse(Recipe, recipe | {"precision": precision}, "span")
+    first = fit(recipe, steps=40, snapshot_step=4)
+    assert [layer for layer in first.generator.layers if isinstance(layer, ComposedConv)] == []
+    errors = [mean_error(generator, tiles) for generator in (build_generator(recipe.generator), first.generator)]
+    assert errors[1] < errors[0]
+    before = run_of(recipe, tmp_path / "first")
+    save_model(first.generator, before.folder / "generator.keras")
+    later = fit(changed(recipe, learning_rate=1e-12), steps=1, warm_start=before)
+    for weight, begun in zip(later.generator.get_weights(), first.generator.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, begun, atol=1e-6)
 
 
 def test_the_adversarial_loss_gains_its_weight_over_the_ramp(tiles):

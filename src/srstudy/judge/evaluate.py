@@ -15,7 +15,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
 
@@ -204,9 +203,8 @@ def judge_runs(
     first = scores[(scores.snapshot == "") & scores.statistics.isin(["", study.evaluation.statistics])]
     means = first.groupby("run")[list(MEASURES)].mean().round(6).to_dict("index")
     path = reports / "metrics.json"
-    with FileLock(reports / ".metrics.lock"):  # other runs may be judged at the same time
-        earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        write_json(path, {name: row for name, row in earlier.items() if name in study.runs} | means)
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    write_json(path, {name: row for name, row in earlier.items() if name in study.runs} | means)
     return scores
 
 

@@ -4,22 +4,28 @@ A model learns from LR of one kind. People's pictures were made small by all kin
 lose detail: on these, a model may do worse than plain bicubic enlargement of the same LR.
 """
 
+from __future__ import annotations
+
 import argparse
+import hashlib
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from srstudy import StudyError
+from srstudy import StudyError, runtime
 from srstudy.degrade.bicubic import SCALE, downscale
 from srstudy.degrade.signal import TAPS, add_noise, jpeg, sample, webp
 from srstudy.files import write_csv
-from srstudy.judge.evaluate import Method, evaluate, methods_of, reports_folder, sample_images, test_images
 from srstudy.settings import BICUBIC
-from srstudy.study import load_study
+from srstudy.study import Run, load_study
+
+if TYPE_CHECKING:
+    from srstudy.judge.evaluate import Method
 
 SHOWN = ["psnr_y", "perceptual"]
 
@@ -54,6 +60,8 @@ def measured(images: Mapping[str, np.ndarray], methods: list[Method]) -> pd.Data
 
     `bicubic` is the enlargement of the very LR that the methods get.
     """
+    from srstudy.judge.evaluate import evaluate  # which imports TensorFlow; `main` sets it up first
+
     tables = []
     for way, make in WAYS.items():
         scores = evaluate(images, methods, lr_of=lambda _, hr, make=make: make(hr))
@@ -75,15 +83,24 @@ def beside_bicubic(table: pd.DataFrame, run: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def digest(run: Run) -> str:
+    """SHA-256 of a run's generator, for a card to see that a table is of the model that it describes."""
+    return hashlib.sha256(run.generator.read_bytes()).hexdigest()
+
+
 def main() -> None:
     """Measure runs, the released models where none is named, and write `ways/RUN.csv` beside their scores."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="*", help="names in params.yaml; else all released models")
     parser.add_argument("--test-set", help="folder of HR images; else the test photographs of data/sample")
     options, study = parser.parse_args(), load_study()
+    runtime.start(study.seed)
+    from srstudy.judge.evaluate import methods_of, reports_folder, sample_images, test_images
+
     images = test_images(study, options.test_set) if options.test_set else sample_images(study, "test")
+    print(*getattr(images, "left_out", []), sep="\n", file=sys.stderr)
     for run in study.named(options.runs or list(study.released)).values():
-        table = measured(images, methods_of(study, run)[:1])
+        table = measured(images, methods_of(study, run)[:1]).assign(model=digest(run))
         write_csv(reports_folder(study, options.test_set) / "ways" / f"{run.name}.csv", table)
         print(beside_bicubic(table, run.name).to_string(index=False))
 

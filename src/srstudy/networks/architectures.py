@@ -177,10 +177,12 @@ def save_model(model: keras.Model, path: str | Path) -> None:
 
 def load_model(path: str | Path) -> keras.Model:
     """Load a saved generator with Keras's safe mode on. Raises StudyError if it is missing or damaged."""
+    from srstudy.networks import baselines  # noqa: F401  Keras knows their layers from now on
+
     path = Path(path)
     if not path.is_file():
         raise StudyError(f"{path}: no such model; train it first.")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise StudyError(f"{path}: not a readable Keras model; delete it and train again.") from error

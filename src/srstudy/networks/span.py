@@ -37,15 +37,8 @@ def span_block(x, filters: int):
     for _ in range(2):
         y = layers.Activation("silu")(ComposedConv(filters)(y))
     y = ComposedConv(filters)(y)
-    return layers.Multiply()([layers.Add()([y, x]), Attention()(y)])
-
-
-@keras.saving.register_keras_serializable(package="srstudy")
-class Attention(layers.Layer):
-    """sigmoid(x) - 1/2 of maps [B, H, W, C]."""
-
-    def call(self, x):
-        return tf.sigmoid(x) - 0.5
+    attention = layers.Rescaling(1.0, -0.5)(layers.Activation("sigmoid")(y))
+    return layers.Multiply()([layers.Add()([y, x]), attention])
 
 
 @keras.saving.register_keras_serializable(package="srstudy")

@@ -12,9 +12,9 @@ from srstudy import StudyError
 from srstudy.files import write_text
 from srstudy.judge.evaluate import read_scores
 from srstudy.judge.metrics import MAIN_MEASURES, MEASURES
-from srstudy.judge.ways import beside_bicubic
+from srstudy.judge.ways import beside_bicubic, digest
 from srstudy.networks.architectures import load_model
-from srstudy.photos.sources import sample_photos
+from srstudy.photos.sources import listed_files, sample_photos
 from srstudy.report.claims import WORDS
 from srstudy.report.tables import markdown
 from srstudy.settings import BICUBIC
@@ -31,8 +31,9 @@ def card(study: Study, run: Run) -> str:
     history = pd.read_csv(_existing(run, reports / "history" / f"{run.name}.csv")).dropna(subset="psnr_y")
     if history.empty:
         raise StudyError(f"reports/history/{run.name}.csv: no validation in it; a card needs `training.validations`.")
-    recipe, licences = record["recipe"], Counter(p.licence for p in sample_photos(study.root) if p.split == "train")
-    words = WORDS["cards"]["camera" if "camera" in record else "bicubic"]
+    recipe = record["recipe"]
+    words = WORDS["cards"][recipe.get("degradation", BICUBIC)]
+    photographs = " ".join(_photographs(study, name) for name in recipe.get("photographs", ["sample"]))
     content, favours = "", "that others were trained by, and favours those"
     if recipe["loss_weights"]["content"]:
         network, weights = recipe["content"]["network"], recipe["content"]["weights"]
@@ -43,14 +44,25 @@ def card(study: Study, run: Run) -> str:
     template = Path(__file__).with_name("card.md").read_text(encoding="utf-8")
     return template.format(
         name=run.name, megabytes=generator.stat().st_size / 1e6, parameters=load_model(generator).count_params(),
-        photos=licences.total(), licences=", ".join(f"{n} under {licence}" for licence, n in licences.most_common()),
-        **words, content=content, favours=favours, record=record,
+        photographs=photographs, **words, content=content, favours=favours, record=record,
         start=f" on top of `{recipe['warm_start']}`, whose weights it began with" if "warm_start" in recipe else "",
         seen=record["step"] * recipe["batch_size"], last=history.iloc[-1], best=history.loc[history.psnr_y.idxmax()],
         recipe=yaml.safe_dump(given, sort_keys=False, default_flow_style=None, width=100),
         figures=markdown(_figures(study, run)),
-        ways=markdown(beside_bicubic(pd.read_csv(_existing(run, reports / "ways" / f"{run.name}.csv")), run.name)),
+        ways=markdown(beside_bicubic(_ways(run, reports), run.name)),
     )  # fmt: skip
+
+
+def _photographs(study: Study, name: str) -> str:
+    """How many training photographs a source has, and their licences."""
+    source = study.data.sources[name]
+    if source.table:
+        licences = Counter(photo.licence for photo in sample_photos(study.root) if photo.split == "train")
+        each = ", ".join(f"{n} under {licence}" for licence, n in licences.most_common())
+        return f"The {licences.total()} training photographs of [data/sample](../../../data/sample): {each}."
+    count = (listed_files(study.root, name, source).split == "train").sum()
+    where = f"[listed one by one, with hashes](../../../{source.listed}), none of them published here"
+    return f"{count} training photographs of `{name}` ({source.title}), {where}. {source.licence}"
 
 
 def _figures(study: Study, run: Run) -> pd.DataFrame:
@@ -71,6 +83,13 @@ def _figures(study: Study, run: Run) -> pd.DataFrame:
             figures = (f"{psnr:.2f}", f"{ssim:.4f}", f"{distance:.4f}", f"{delta_e:.2f}")
             rows.append((label, str(scores.photo.nunique()), name, *figures))
     return pd.DataFrame(rows, columns=["test set", "images", "", *(MEASURES[name][0] for name in MAIN_MEASURES)])
+
+
+def _ways(run: Run, reports: Path) -> pd.DataFrame:
+    table = pd.read_csv(_existing(run, path := reports / "ways" / f"{run.name}.csv"))
+    if set(table.model) != {digest(run)}:
+        raise StudyError(f"reports/ways/{path.name}: of another model; run `python -m srstudy.judge.ways {run.name}`.")
+    return table
 
 
 def _pair(reports: Path, name: str) -> pd.DataFrame:

@@ -76,16 +76,20 @@ def training_tiles(study: Study, run: Run) -> Tiles:
 def training_photos(study: Study, sources: Sequence[str] = ("sample",)) -> list[np.ndarray]:
     """The training photographs, uint8 [H, W, 3], of sources that name theirs in a table, whatever the profile.
 
-    Raises StudyError as `locate` and `read_rgb` do.
+    Raises StudyError for a source without any, a table or photograph that can't be read, and as `locate` does.
     """
     photos = []
     for name in sources:
-        if table := study.data.sources[name].table:
-            rows = photo_table(study.root, Path(table))
+        source, before = study.data.sources[name], len(photos)
+        if source.table:
+            rows = photo_table(study.root, Path(source.table))
             photos += [read_rgb(study.root / path) for path in rows.path[rows.split == "train"]]
         else:
-            archive, rows = open_archive(locate(study, name)), listed_files(study.root, name, study.data.sources[name])
-            photos += [decode(archive.read(file), file) for file in rows.file[rows.split == "train"]]
+            archive, rows = open_archive(locate(study, name)), listed_files(study.root, name, source)
+            files = rows.file[rows.split == "train"]
+            photos += [decode(archive.read(file), f"{archive.path}: '{file}'") for file in files]
+        if len(photos) == before:
+            raise StudyError(f"data.sources.{name}: its table has no photograph of the split train; add some.")
     return photos
 
 

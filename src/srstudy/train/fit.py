@@ -65,7 +65,7 @@ class _Training:
             print(f"training: {remark}.", file=sys.stderr)
         self.update = Update(recipe, self.models, run.steps, self.strategy)
         # float32, with the averaged weights where there are any
-        self.generator = build_generator(recipe.generator, begun=run.warm_start is not None)
+        self.generator = build_generator(recipe.generator, plain=run.warm_start is not None)
         validated = (settings.validations, validation and validation.identity)
         self.folder = run.checkpoints / fingerprint(run, tiles, policy, validated)
         self.known = None

@@ -151,7 +151,7 @@ def write_records(run: Run, trained: Trained, reports: Path) -> None:
     """Write `history/NAME.csv` and `runs/NAME.json` into `reports`; of several workers the first alone does.
 
     Those of warm starts and released models say how many minutes their steps took. What a released model's predecessor
-    scored on other test sets goes: a card must not have it.
+    scored on other test sets and by `judge.ways` goes: a card must not have it.
     """
     if not runtime.is_chief():
         return
@@ -162,7 +162,7 @@ def write_records(run: Run, trained: Trained, reports: Path) -> None:
     if trained.not_finite:
         record["not_finite"] = trained.not_finite
     if run.camera is not None:
-        record["camera"] = run.camera.model_dump()
+        record["camera"] = run.camera.model_dump(exclude_none=True)
     if run.kind != "variant":
         record["minutes"] = round(history.seconds.iloc[-1] / 60, 1)
     write_json(reports / "runs" / f"{run.name}.json", record)

@@ -25,9 +25,9 @@ class Models:
     content_network: keras.Model | None
 
 
-def build_generator(settings: Generator, begun: bool = False) -> keras.Model:
-    """The untrained generator that a recipe asks for; `begun`: as it is saved, to take over the weights of one."""
-    if begun:
+def build_generator(settings: Generator, plain: bool = False) -> keras.Model:
+    """The untrained generator that a recipe asks for; `plain`: with plain convolutions alone, as it is saved."""
+    if plain:
         return span.fused(build_generator(settings))
     sizes = settings.filters, settings.blocks
     if settings.kind == "srgan":
@@ -43,7 +43,7 @@ def build_generator(settings: Generator, begun: bool = False) -> keras.Model:
 
 def make_models(recipe: Recipe, hr_size: int, steps: int, warm_start: Path | None = None) -> Models:
     """Build the networks and optimizers of a run; the generator takes over the weights of a saved model."""
-    generator = build_generator(recipe.generator, begun=warm_start is not None)
+    generator = build_generator(recipe.generator, plain=warm_start is not None)
     own, content = recipe.discriminator, recipe.content
     discriminator = discriminator_optimizer = content_network = None
     if warm_start is not None:

@@ -1,0 +1,76 @@
+"""Released models as ONNX, for programs without TensorFlow: `python -m srstudy.networks.export [NAME ...]`.
+
+It needs `pip install -e ".[export]"`. A file takes LR and gives SR, uint8 [1, H, W, 3] and [1, 4H, 4W, 3], of any size.
+"""
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from srstudy import StudyError
+from srstudy.degrade.bicubic import SCALE, resize_matrix
+from srstudy.files import replacing
+from srstudy.networks.architectures import BicubicEnlargement, load_model
+from srstudy.study import load_study
+
+OPSET = 17  # what ONNX Runtime, OpenVINO and onnxruntime-web have known since 2022
+
+
+class ConvolvedEnlargement(keras.layers.Layer):
+    """BicubicEnlargement as a convolution: by ONNX's own interpolation, runtimes differ at borders by up to 7 levels.
+
+    Maps [B, H, W, 3] -> [B, 4H, 4W, 3].
+    """
+
+    def call(self, x):
+        # What LR pixel 10 of 21 gives to rows of SR that are 2 LR pixels below it to 2 above, four rows each.
+        one = resize_matrix(21, 21 * SCALE).toarray()[8 * SCALE : 13 * SCALE, 10].reshape(5, SCALE)[::-1]
+        kernel = tf.constant(np.einsum("ap,bq->abpq", one, one).reshape(5, 5, 1, -1), tf.float32)
+        planes = tf.unstack(x, axis=-1)
+        weights = tf.nn.conv2d(tf.ones_like(x[..., :1]), kernel, 1, "SAME")  # at the border less than 1 in all
+        parts = [tf.nn.depth_to_space(tf.nn.conv2d(p[..., None], kernel, 1, "SAME") / weights, SCALE) for p in planes]
+        return tf.concat(parts, axis=-1)
+
+
+def export(model: keras.Model, path: Path) -> None:
+    """Write a generator as ONNX, whole or not at all. Raises StudyError where the group `export` is not installed."""
+    try:
+        import tf2onnx
+    except ImportError as error:
+        raise StudyError(f"ONNX: needs '{error.name}'; run `pip install -e '.[export]'`.") from error
+
+    def plain(layer):
+        if isinstance(layer, BicubicEnlargement):
+            return ConvolvedEnlargement(name=layer.name, dtype="float32")
+        return layer.__class__.from_config(layer.get_config())
+
+    network = keras.models.clone_model(model, clone_function=plain)
+    network.set_weights(model.get_weights())
+    signature = [tf.TensorSpec((1, None, None, 3), tf.uint8, name="lr")]
+
+    @tf.function(input_signature=signature, autograph=False)
+    def enlarge(lr: tf.Tensor) -> tf.Tensor:
+        sr = tf.round((network(tf.cast(lr, tf.float32) / 127.5 - 1.0) + 1.0) * 127.5)
+        return tf.cast(tf.clip_by_value(sr, 0.0, 255.0), tf.uint8)  # runtimes disagree on what a cast does beyond
+
+    with replacing(path) as temporary:
+        tf2onnx.convert.from_function(enlarge, input_signature=signature, opset=OPSET, output_path=str(temporary))
+
+
+def main() -> None:
+    """Export the released models that are named, or all."""
+    study = load_study()
+    for name in sys.argv[1:] or study.released:
+        run = study.run(name)
+        export(load_model(run.generator), run.folder / "generator.onnx")
+        print(run.folder / "generator.onnx")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except StudyError as error:
+        sys.exit(f"error: {error}")
