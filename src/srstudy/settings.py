@@ -21,6 +21,7 @@ from srstudy import StudyError
 from srstudy.parsing import merge, parse, pick
 
 BICUBIC = "bicubic"  # the degradation that needs no section, and the baseline of every table
+SAMPLE = "sample"  # what a recipe calls the photographs of data/sample, which come with the project
 GRID_LR = 64  # LR side of the tiles that warm starts and released models take their random crops from
 
 Count = Annotated[int, Field(gt=0)]
@@ -241,7 +242,7 @@ class Recipe(Section):
     warm_start: str | None = None
     # Of warm starts and released models alone: variants count epochs, and their tiles are prepared.
     steps: Count | None = None
-    photographs: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("sample",)  # names under data.sources
+    photographs: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = (SAMPLE,)  # or of data.sources
     scales: Annotated[tuple[Amount, ...], Field(strict=False, min_length=1)] = (1.0,)  # of the photographs' sides
 
     @model_validator(mode="after")

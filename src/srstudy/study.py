@@ -17,6 +17,7 @@ from srstudy.parsing import merge, parse, pick, read_yaml
 from srstudy.settings import (
     BICUBIC,
     GRID_LR,
+    SAMPLE,
     Ablation,
     Camera,
     Content,
@@ -291,9 +292,8 @@ def _check(study: Study) -> None:
         for name, recipe in getattr(study, section).items():
             if recipe.steps is None:
                 raise StudyError(f"{section}.{name}: the key 'steps' is missing.")
-            for source in recipe.photographs:
-                one = pick(study.data.sources, source, f"{section}.{name}.photographs")
-                if not (one.table or one.listed):
+            for source in set(recipe.photographs) - {SAMPLE}:
+                if not pick(study.data.sources, source, f"{section}.{name}.photographs").listed:
                     raise StudyError(
                         f"{section}.{name}.photographs: '{source}' has no list of its splits; choose another."
                     )
@@ -311,7 +311,7 @@ def _check(study: Study) -> None:
 
 def _check_on_set(study: Study, recipe: Recipe, set_name: str, where: str) -> None:
     """The tiles of a set are cut before, so a recipe can't choose their scales, nor crops larger than they are."""
-    for key, usual in (("scales", (1.0,)), ("photographs", ("sample",))):
+    for key, usual in (("scales", (1.0,)), ("photographs", (SAMPLE,))):
         if getattr(recipe, key) != usual:
             raise StudyError(f"{where}.{key}: means nothing where the tiles are those of a set; leave it out.")
     _check_recipe(study, recipe, study.sets[set_name].lr_size, where)

@@ -17,7 +17,7 @@ from srstudy.networks.architectures import load_model
 from srstudy.photos.sources import listed_files, sample_photos
 from srstudy.report.claims import WORDS
 from srstudy.report.tables import markdown
-from srstudy.settings import BICUBIC
+from srstudy.settings import BICUBIC, SAMPLE
 from srstudy.study import Run, Study, load_study
 
 
@@ -33,7 +33,7 @@ def card(study: Study, run: Run) -> str:
         raise StudyError(f"reports/history/{run.name}.csv: no validation in it; a card needs `training.validations`.")
     recipe = record["recipe"]
     words = WORDS["cards"][recipe.get("degradation", BICUBIC)]
-    photographs = " ".join(_photographs(study, name) for name in recipe.get("photographs", ["sample"]))
+    photographs = " ".join(_photographs(study, name) for name in recipe.get("photographs", [SAMPLE]))
     content, favours = "", "that others were trained by, and favours those"
     if recipe["loss_weights"]["content"]:
         network, weights = recipe["content"]["network"], recipe["content"]["weights"]
@@ -55,11 +55,11 @@ def card(study: Study, run: Run) -> str:
 
 def _photographs(study: Study, name: str) -> str:
     """How many training photographs a source has, and their licences."""
-    source = study.data.sources[name]
-    if source.table:
+    if name == SAMPLE:
         licences = Counter(photo.licence for photo in sample_photos(study.root) if photo.split == "train")
         each = ", ".join(f"{n} under {licence}" for licence, n in licences.most_common())
         return f"The {licences.total()} training photographs of [data/sample](../../../data/sample): {each}."
+    source = study.data.sources[name]
     count = (listed_files(study.root, name, source).split == "train").sum()
     where = f"[listed one by one, with hashes](../../../{source.listed}), none of them published here"
     return f"{count} training photographs of `{name}` ({source.title}), {where}. {source.licence}"

@@ -17,8 +17,8 @@ from srstudy.degrade.bicubic import SCALE, crop_to_multiple, downscale, resize
 from srstudy.files import replacing
 from srstudy.photos.archives import open_archive
 from srstudy.photos.images import decode, read_rgb
-from srstudy.photos.sources import listed_files, locate, photo_table
-from srstudy.settings import GRID_LR
+from srstudy.photos.sources import listed_files, locate, sample_photos
+from srstudy.settings import GRID_LR, SAMPLE
 from srstudy.study import Run, Study
 
 
@@ -73,24 +73,28 @@ def training_tiles(study: Study, run: Run) -> Tiles:
     return open_tiles(study.folder("data") / "prepared" / run.tile_set)
 
 
-def training_photos(study: Study, sources: Sequence[str] = ("sample",)) -> list[np.ndarray]:
-    """The training photographs, uint8 [H, W, 3], of sources that name theirs in a table, whatever the profile.
+def training_photos(study: Study, sources: Sequence[str]) -> list[np.ndarray]:
+    """The training photographs, uint8 [H, W, 3], of data/sample (SAMPLE) and of sources that list their files, whatever
+    the profile.
 
     Raises StudyError for a source without any, a table or photograph that can't be read, and as `locate` does.
     """
     photos = []
     for name in sources:
-        source, before = study.data.sources[name], len(photos)
-        if source.table:
-            rows = photo_table(study.root, Path(source.table))
-            photos += [read_rgb(study.root / path) for path in rows.path[rows.split == "train"]]
-        else:
-            archive, rows = open_archive(locate(study, name)), listed_files(study.root, name, source)
-            files = rows.file[rows.split == "train"]
-            photos += [decode(archive.read(file), f"{archive.path}: '{file}'") for file in files]
-        if len(photos) == before:
-            raise StudyError(f"data.sources.{name}: its table has no photograph of the split train; add some.")
+        if name == SAMPLE:
+            photos += sample_training_photos(study.root)
+            continue
+        archive, rows = open_archive(locate(study, name)), listed_files(study.root, name, study.data.sources[name])
+        files = rows.file[rows.split == "train"]
+        if files.empty:
+            raise StudyError(f"data.sources.{name}: its list has no photograph of the split train; add some.")
+        photos += [decode(archive.read(file), f"{archive.path}: '{file}'") for file in files]
     return photos
+
+
+def sample_training_photos(root: Path) -> list[np.ndarray]:
+    """The training photographs of data/sample, uint8 [H, W, 3]."""
+    return [read_rgb(root / photo.path) for photo in sample_photos(root) if photo.split == "train"]
 
 
 def scaled_tiles(photos: Sequence[np.ndarray], scales: Sequence[float] = (1.0,)) -> Tiles:
