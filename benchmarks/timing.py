@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -28,12 +29,11 @@ def peak_bytes() -> int:
 
         return psutil.Process().memory_info().peak_wset
     if sys.platform == "linux":  # where getrusage's figure begins with that of the process that started this one
-        [peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")]
-        return 1024 * int(peak)
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak  # macOS counts in bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts in bytes
 
 
 def random_batch(lr_side: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
