@@ -67,6 +67,11 @@ def test_what_is_done_is_not_done_again_and_the_hours_left_are_said(chained):
     assert minutes[0] != minutes[1] and after == before  # an equal run gives equal bytes, and takes its time
 
 
+def test_no_run_at_once_is_refused(root):
+    done = run(root, sys.executable, "notebooks/chain.py", "tenth", "--at-once", "0", check=False)
+    assert done.returncode == 2 and done.stderr.endswith("error: --at-once: give 1 or more\n")
+
+
 def test_a_profile_without_a_folder_is_refused(root):
     done = run(root, sys.executable, "notebooks/chain.py", "sample", check=False)
     assert done.returncode == 1

@@ -188,6 +188,14 @@ def test_every_reading_points_to_a_file_or_a_key_that_exists(root, study):
         assert sections, f"params.yaml has no {where}"
 
 
+def test_the_content_network_s_own_precision_is_among_the_readings(root):
+    def taken(profile):
+        return readings(load_study(profile, root)).set_index("left open by the paper")["taken here"]["content features"]
+
+    assert taken("tenth").endswith(", in mixed_bfloat16")
+    assert taken("paper").endswith("× 0.0784")
+
+
 def test_readings_survive_renamed_recipes_and_selections(tiny_study):
     text = yaml.safe_dump(tiny_study.params)
     tiny_study.params = yaml.safe_load(re.sub(r"\bbiased\b(?=:|$)", "yellow", text, flags=re.MULTILINE))

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image
 
 from srstudy.degrade import signal
 from srstudy.degrade.bicubic import SCALE, downscale
@@ -78,13 +77,7 @@ def _take(name: str, image: np.ndarray, step, random: np.random.Generator) -> np
         case "motion":
             return signal.convolve(image, signal.motion_kernel(draw(*step.length), draw(0, 2 * math.pi)))
         case "downscaling":
-            kernel = step.kernels[random.integers(len(step.kernels))]
-            if kernel == "matlab":
-                return downscale(image)
-            if kernel in signal.TAPS:
-                return signal.sample(image, signal.TAPS[kernel])
-            size = image.shape[1] // SCALE, image.shape[0] // SCALE
-            return np.asarray(Image.fromarray(image).resize(size, Image.Resampling[kernel.upper()]))
+            return signal.reduce(image, step.kernels[random.integers(len(step.kernels))])
         case "noise":
             white = math.exp(draw(*map(math.log, step.white)))  # so that 500 to 1000 is as likely as 1000 to 2000
             return signal.add_noise(image, white, draw(*step.read), random)

@@ -16,7 +16,7 @@ from scipy import fft, ndimage
 from skimage.color import ycbcr2rgb
 
 from srstudy import StudyError
-from srstudy.degrade.bicubic import to_uint8
+from srstudy.degrade.bicubic import SCALE, downscale, to_uint8
 
 # Luma, blue and red of ITU-R BT.601 as video has it, in 255,000ths of a level for each level of R, G and B.
 BT_601 = np.array([[65_481, 128_553, 24_966], [-37_797, -74_203, 112_000], [112_000, -93_786, -18_214]])
@@ -105,10 +105,20 @@ def from_linear(light: np.ndarray) -> np.ndarray:
 TAPS = {"sampled_linear": (0, 0.5, 0.5, 0), "sampled_cubic": (-0.09375, 0.59375, 0.59375, -0.09375)}
 
 
+def reduce(image: np.ndarray, kernel: str) -> np.ndarray:
+    """A quarter of the image's size, sides multiples of 4: as MATLAB's bicubic, by few pixels (TAPS), or as Pillow."""
+    if kernel == "matlab":
+        return downscale(image)
+    if kernel in TAPS:
+        return sample(image, TAPS[kernel])
+    size = image.shape[1] // SCALE, image.shape[0] // SCALE
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling[kernel.upper()]))
+
+
 def sample(image: np.ndarray, taps: Sequence[float]) -> np.ndarray:
     """A quarter of the image's size, sides multiples of 4: rows and columns of four pixels, weighted by `taps`."""
     height, width, channels = image.shape
-    blocks = image.reshape(height // 4, 4, width // 4, 4, channels).astype(float)
+    blocks = image.reshape(height // SCALE, SCALE, width // SCALE, SCALE, channels).astype(float)
     return to_uint8(np.einsum("hawbc,a,b->hwc", blocks, taps, taps))
 
 

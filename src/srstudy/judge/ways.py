@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from srstudy import StudyError, runtime
-from srstudy.degrade.bicubic import SCALE, downscale
-from srstudy.degrade.signal import TAPS, add_noise, jpeg, sample, webp
+from srstudy.degrade.bicubic import downscale
+from srstudy.degrade.signal import add_noise, jpeg, reduce, webp
 from srstudy.files import write_csv
 from srstudy.settings import BICUBIC
 from srstudy.study import Run, load_study
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
     from srstudy.judge.evaluate import Method
 
 SHOWN = ["psnr_y", "perceptual"]
-
-
-def _pillow(hr: np.ndarray, kernel: Image.Resampling) -> np.ndarray:
-    return np.asarray(Image.fromarray(hr).resize((hr.shape[1] // SCALE, hr.shape[0] // SCALE), kernel))
 
 
 def _stored(hr: np.ndarray, file: Callable[[np.ndarray, int], np.ndarray], quality: int) -> np.ndarray:
@@ -44,11 +39,11 @@ def _noisy(hr: np.ndarray) -> np.ndarray:
 
 WAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "MATLAB, bicubic": downscale,
-    "mean of 4x4 pixels": partial(_pillow, kernel=Image.Resampling.BOX),
-    "Pillow, bilinear": partial(_pillow, kernel=Image.Resampling.BILINEAR),
-    "Pillow, Lanczos": partial(_pillow, kernel=Image.Resampling.LANCZOS),
-    "OpenCV, linear": partial(sample, taps=TAPS["sampled_linear"]),
-    "OpenCV, cubic": partial(sample, taps=TAPS["sampled_cubic"]),
+    "mean of 4x4 pixels": partial(reduce, kernel="box"),
+    "Pillow, bilinear": partial(reduce, kernel="bilinear"),
+    "Pillow, Lanczos": partial(reduce, kernel="lanczos"),
+    "OpenCV, linear": partial(reduce, kernel="sampled_linear"),
+    "OpenCV, cubic": partial(reduce, kernel="sampled_cubic"),
     **{f"bicubic, JPEG {quality}": partial(_stored, file=jpeg, quality=quality) for quality in (95, 75, 50, 30)},
     "bicubic, WebP 75": partial(_stored, file=webp, quality=75),
     "bicubic, a sensor's noise": _noisy,
@@ -98,7 +93,8 @@ def main() -> None:
     from srstudy.judge.evaluate import methods_of, reports_folder, sample_images, test_images
 
     images = test_images(study, options.test_set) if options.test_set else sample_images(study, "test")
-    print(*getattr(images, "left_out", []), sep="\n", file=sys.stderr)
+    for reason in getattr(images, "left_out", ()):
+        print(reason, file=sys.stderr)
     for run in study.named(options.runs or list(study.released)).values():
         table = measured(images, methods_of(study, run)[:1]).assign(model=digest(run))
         write_csv(reports_folder(study, options.test_set) / "ways" / f"{run.name}.csv", table)

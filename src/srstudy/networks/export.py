@@ -14,9 +14,10 @@ from srstudy import StudyError
 from srstudy.degrade.bicubic import SCALE, resize_matrix
 from srstudy.files import replacing
 from srstudy.networks.architectures import BicubicEnlargement, load_model
+from srstudy.networks.enhance import has_batch_norm
 from srstudy.study import load_study
 
-OPSET = 17  # what ONNX Runtime, OpenVINO and onnxruntime-web have known since 2022
+OPSET = 17  # of ONNX's operators, as of 2022
 
 
 class ConvolvedEnlargement(keras.layers.Layer):
@@ -36,7 +37,11 @@ class ConvolvedEnlargement(keras.layers.Layer):
 
 
 def export(model: keras.Model, path: Path) -> None:
-    """Write a generator as ONNX, whole or not at all. Raises StudyError where the group `export` is not installed."""
+    """Write a generator as ONNX, whole or not at all. Raises StudyError for one with batch norm, which ONNX can't give
+    each image's own statistics; and where the group `export` is not installed.
+    """
+    if has_batch_norm(model):
+        raise StudyError(f"{path}: its model has batch norm, which is lost in ONNX; choose a released model.")
     try:
         import tf2onnx
     except ImportError as error:

@@ -253,6 +253,7 @@ def readings(study: Study) -> pd.DataFrame:
         "name": name, "recipe": recipe, "limits": study.data.augmentation, "statistics": study.evaluation.statistics,
         "start": f"warm start '{recipe.warm_start}'" if recipe and recipe.warm_start else "from scratch",
         "precision": (recipe and recipe.precision) or study.training.precision,
+        "content_precision": f", in {own}" if recipe and recipe.content and (own := recipe.content.precision) else "",
         "selections": "; ".join(f"{key}: {_described(one)}" for key, one in study.profile.selections.items()),
         "crop": f"centre of at most {study.profile.test_crop or LARGEST} px",
     }  # fmt: skip
