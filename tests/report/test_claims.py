@@ -9,6 +9,7 @@ from tests.report.scores import HALF, PHOTOS, score_table
 
 from srstudy.report.claims import VERDICTS, Comparison, answer, comparisons, direction, judge, readings, verdicts
 from srstudy.report.scores import KINDS, WORDS, pooled
+from srstudy.study import load_study
 
 PLAIN, AUGMENTED = KINDS["plain"], KINDS["augmented"]
 SUPPORTED, CONTRADICTED, EQUAL, UNDECIDED = VERDICTS[:4]
