@@ -36,7 +36,7 @@ from srstudy.sets.cut import prepare_set
 from srstudy.sets.select import choose
 from srstudy.study import Run, Study, load_study
 
-BESIDE = "esrgan-5k-32"  # a profile with this variant has the models that 08_models shows
+BESIDE = "esrgan-5k-32"  # a profile with this variant has the models that 09_models shows
 MEMORY = 2 * 2**30  # bytes that a run may take
 ONE_THREAD = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
 
@@ -62,7 +62,7 @@ def main() -> int:
             train_and_judge(study, options.at_once)
             run("05_report", None, {"profile": study.profile_name})
             if BESIDE in study.variants:
-                run("08_models", None, {"profile": study.profile_name})
+                run("09_models", None, {"profile": study.profile_name})
     except (StudyError, KeyboardInterrupt) as error:
         print(f"error: {' '.join(str(error).split()) or 'stopped by Ctrl-C; run it again to go on.'}", file=sys.stderr)
         return 1

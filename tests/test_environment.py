@@ -33,6 +33,14 @@ SYSTEMS = {
 }
 
 
+def needs(*extras: str) -> list[Requirement]:
+    """What these extras of the project ask for, and itself; one may name others of them."""
+    texts = [*PROJECT["dependencies"], *(text for extra in extras for text in PROJECT["optional-dependencies"][extra])]
+    found = [Requirement(text) for text in texts]
+    inner = {extra for need in found if need.name == "srstudy" for extra in need.extras}
+    return [need for need in found if need.name != "srstudy"] + (needs(*inner) if inner else [])
+
+
 def locked_versions(environment: dict[str, str]) -> dict[str, str]:
     """Name -> version of what the lock installs in an environment."""
     applying = [entry for entry in LOCKED if entry.marker is None or entry.marker.evaluate(environment)]
@@ -47,8 +55,7 @@ def test_lock_satisfies_every_dependency_of_the_project(python: str, system: str
     environment = default_environment() | SYSTEMS[system]
     environment |= {"python_version": python, "python_full_version": f"{python}.9"}
     versions = locked_versions(environment)
-    wanted = [Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]]
-    needed = [need for need in wanted if need.marker is None or need.marker.evaluate(environment)]
+    needed = [need for need in needs("dev") if need.marker is None or need.marker.evaluate(environment)]
     assert {canonicalize_name(need.name) for need in needed} <= versions.keys()
     assert [str(need) for need in needed if versions[canonicalize_name(need.name)] not in need.specifier] == []
 
@@ -84,18 +91,17 @@ def imported(*folders: str) -> set[str]:
 @pytest.mark.parametrize(
     ("folders", "extras"),
     [
-        (("src", "notebooks"), ("metrics", "export")),
+        (("src", "notebooks"), ("study", "sign", "metrics", "export")),
         (("tests",), ("dev", "metrics", "export")),
-        (("benchmarks",), ("bench", "metrics")),
+        (("benchmarks",), ("study", "bench", "metrics")),
     ],
 )
 def test_every_package_that_is_imported_is_declared(folders, extras):
     distributions = metadata.packages_distributions()
-    wanted = sum((PROJECT["optional-dependencies"][extra] for extra in extras), PROJECT["dependencies"])
     lock = (ROOT / "benchmarks" / "rivals" / "requirements.lock").read_text(encoding="utf-8")
     rivals = re.findall(r"^[\w-]+(?===)", lock, re.MULTILINE)
-    wanted = [*wanted, *(rivals if "bench" in extras else ())]
-    declared = {canonicalize_name(Requirement(text).name) for text in wanted} | {"pydantic-core"}
+    wanted = [*(need.name for need in needs(*extras)), *(rivals if "bench" in extras else ())]
+    declared = {*map(canonicalize_name, wanted)} | {"pydantic-core"}
     # Of a package that is not installed, such as what only `make bench` needs, the module's name is its own.
     packages = {name: distributions.get(name, [name]) for name in imported(*folders)}
     assert {name for name in packages if declared.isdisjoint(map(canonicalize_name, packages[name]))} == set()

@@ -117,7 +117,7 @@ def test_scripts_beside_the_notebooks_touch_what_they_make(project):
     project.edit("notebooks/page.css", r"\Z", "\nh1 { color: red; }")
     assert project.changed() == {"report"}
     project.edit("notebooks/run.py", r"^(?=def without_stderr\b)", "@edited\n")
-    assert project.changed() == {"data", "prepare", *JUDGING}
+    assert project.changed() == {"data", "prepare", "enhance", *JUDGING}
 
 
 def test_another_function_of_the_same_name_is_another(project):

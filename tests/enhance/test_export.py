@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from srstudy import StudyError
+from srstudy.enhance.export import ConvolvedEnlargement, export
 from srstudy.networks.architectures import BicubicEnlargement, load_model, srgan_generator
 from srstudy.networks.enhance import Enhancer
-from srstudy.networks.export import ConvolvedEnlargement, export
 
 
 def test_the_enlargement_by_convolution_is_tensorflow_s_up_to_its_borders():

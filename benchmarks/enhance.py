@@ -1,0 +1,292 @@
+"""How fast the tool enlarges, in how much memory, at what cost: `python benchmarks/enhance.py PART ...`.
+
+Parts: `speed` (a clip and a 1080p picture, in turn with commit c16d4b7's Enhancer), `large` (peak memory of 4K, 12 and
+200 megapixels), `long` (memory over an hour's clip and over 1,000 pictures), `view` (what mode view costs against
+evidence, on folders of HR pictures: --hr). Each side runs in a process of its own. The rows go to enhance.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLE = ROOT / "benchmarks" / "enhance.csv"
+BEFORE = "c16d4b7"  # the last commit before the study's rooms were built anew
+PARTS = ("speed", "large", "long", "view")
+COLUMNS = ["part", "what", "model", "measured", "figure"]
+
+
+def main() -> int:
+    """Run the parts that are named, print their rows and write them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all if none is named")
+    parser.add_argument("--hr", nargs="*", type=Path, default=[], help="folders of HR pictures, for view")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        name, *arguments = options.child
+        print(json.dumps(CHILDREN[name](*arguments)))
+        return 0
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for part in options.parts or PARTS:
+            found = {"speed": speed, "large": large, "long": long, "view": view}[part](Path(folder), options)
+            rows += [(part, *row) for row in found]
+            print(pd.DataFrame(rows[-len(found) :], columns=COLUMNS).to_string(index=False, header=False), flush=True)
+    kept = pd.read_csv(TABLE, dtype=str) if TABLE.is_file() else pd.DataFrame(columns=COLUMNS)
+    kept = kept[~kept.part.isin(options.parts or PARTS)]
+    table = pd.concat([kept, pd.DataFrame(rows, columns=COLUMNS).astype(str)])
+    table.to_csv(TABLE, index=False, lineterminator="\n")
+    return 0
+
+
+def child(name: str, *arguments: object, root: Path = ROOT) -> dict:
+    """What one of CHILDREN prints, run by the code in `root`."""
+    path = os.pathsep.join([str(root / "src"), str(ROOT / "benchmarks")])
+    command = [sys.executable, str(Path(__file__)), "--child", name, *map(str, arguments)]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"benchmarks: {name} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def speed(folder: Path, options: argparse.Namespace) -> list[tuple]:
+    """Frames a second of a whole clip, decoded and encoded, and seconds of a picture; beside the code before."""
+    before = folder / "before"
+    archive = subprocess.run(
+        ["git", "archive", BEFORE, "src", "models/released"], cwd=ROOT, capture_output=True, check=True
+    )
+    before.mkdir()
+    subprocess.run(["tar", "x"], cwd=before, input=archive.stdout, check=True)
+    clip, picture = small_clip(folder / "small.mp4"), full_hd(folder / "full.png")
+    found: dict[str, list[dict]] = {}
+    for _ in range(options.turns):
+        for model in ("fast", "general"):
+            found.setdefault(f"clip {model}", []).append(child("clip", clip, model))
+        found.setdefault("frames before", []).append(child("enhancer", before, 144, 192, 40, root=before))
+        found.setdefault("photo psnr", []).append(child("photo", picture, "psnr"))
+        found.setdefault("photo before", []).append(child("enhancer", before, 1080, 1920, 2, root=before))
+    second = {name: float(np.median([one["seconds"] for one in some])) for name, some in found.items()}
+    peak = {name: max(one["peak_gb"] for one in some) for name, some in found.items()}
+    small, full = "192x144 -> 768x576", "1920x1080 -> 7680x4320"
+    rows = [
+        (small, model, "frames/s, decoded and encoded", f"{1 / second[f'clip {model}']:.1f}")
+        for model in ("fast", "general")
+    ]
+    rows += [(small, f"{BEFORE}'s Enhancer", "frames/s, neither", f"{1 / second['frames before']:.1f}")]
+    rows += [(small, "fast", f"times {BEFORE}", f"{second['frames before'] / second['clip fast']:.1f}")]
+    rows += [(full, "psnr", "seconds, PNG written", f"{second['photo psnr']:.2f}")]
+    rows += [(full, "psnr", "peak GB", f"{peak['photo psnr']:.2f}")]
+    rows += [(full, f"{BEFORE}'s Enhancer", "seconds, not written", f"{second['photo before']:.2f}")]
+    rows += [(full, f"{BEFORE}'s Enhancer", "peak GB", f"{peak['photo before']:.2f}")]
+    return [*rows, (full, "psnr", f"times {BEFORE}", f"{second['photo before'] / second['photo psnr']:.1f}")]
+
+
+def large(folder: Path, options: argparse.Namespace) -> list[tuple]:
+    """Peak memory and seconds of pictures that phones and cameras make."""
+    rows = []
+    for name, width, height in (
+        ("4K frame", 3840, 2160),
+        ("12 megapixels", 4000, 3000),
+        ("200 megapixels", 16320, 12240),
+    ):
+        picture = enlarged_photo(folder / f"{width}.jpg", width, height)
+        found = child("photo", picture, "fast")
+        rows.append((name, "fast", "peak GB", f"{found['peak_gb']:.2f}"))
+        rows.append((name, "fast", "seconds", f"{found['seconds']:.0f}"))
+    return rows
+
+
+def long(folder: Path, options: argparse.Namespace) -> list[tuple]:
+    """Memory at the end of long work by that after its first minute."""
+    rows = []
+    found = child("hour", small_clip(folder / "hour.mp4", 90_000, 64, 48))
+    rows.append(
+        (
+            "an hour's clip, 90,000 frames of 64x48",
+            "fast",
+            "memory at the end by that after a minute",
+            f"{found['ratio']:.3f}",
+        )
+    )
+    for number in range(1000):
+        enlarged_photo(folder / "many" / f"{number}.png", 96 + number % 40, 96)
+    found = child("many", folder / "many")
+    return [*rows, ("1,000 pictures", "general", "memory at the end by that after a minute", f"{found['ratio']:.3f}")]
+
+
+def view(folder: Path, options: argparse.Namespace) -> list[tuple]:
+    """PSNR-Y of mode evidence less that of view, in dB."""
+    rows = []
+    for hr in options.hr:
+        for model in ("general", "fast", "psnr", "gan", "cctv"):
+            found = child("quality", hr, model)
+            rows.append((hr.name, model, "PSNR-Y of evidence, dB", f"{found['evidence']:.3f}"))
+            rows.append((hr.name, model, "less that of view, dB", f"{found['evidence'] - found['view']:.4f}"))
+    return rows
+
+
+def small_clip(path: Path, frames: int = 300, width: int = 192, height: int = 144) -> Path:
+    """Frames of the committed clip, reduced, as H.264 with 25 frames a second."""
+    import av
+    from PIL import Image
+
+    with av.open(str(ROOT / "data" / "sample" / "cctv.avi")) as original:
+        images = [
+            frame.to_image().resize((width, height), Image.Resampling.BICUBIC) for frame in original.decode(video=0)
+        ]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "20", "preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(frames):
+            container.mux(stream.encode(av.VideoFrame.from_image(images[number % len(images)])))
+        container.mux(stream.encode(None))
+    return path
+
+
+def full_hd(path: Path) -> Path:
+    return enlarged_photo(path, 1920, 1080)
+
+
+def enlarged_photo(path: Path, width: int, height: int) -> Path:
+    """A photograph of the sample at this size."""
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(ROOT / "data" / "sample" / "photos" / "berlin-cathedral.jpg") as photo:
+        photo.convert("RGB").resize((width, height), Image.Resampling.BICUBIC).save(path, quality=92)
+    return path
+
+
+def clip_child(path: str, model: str) -> dict:
+    """Seconds a frame of the whole way from file to file, without the start of Python."""
+    from timing import peak_bytes
+
+    from srstudy.enhance.engine import Engine
+    from srstudy.enhance.models import find_model
+    from srstudy.enhance.work import Settings, enhance
+
+    engine = Engine(find_model(model))
+    done = {}
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        enhance(Path(path), Path(folder, "x.mp4"), Settings(model), engine, lambda n, _: done.update(n=n))
+        seconds = time.perf_counter() - start
+    return {"seconds": seconds / done["n"], "peak_gb": peak_bytes() / 2**30}
+
+
+def photo_child(path: str, model: str) -> dict:
+    """Seconds from file to file, and the peak of memory."""
+    from timing import peak_bytes
+
+    from srstudy.enhance.engine import Engine
+    from srstudy.enhance.models import find_model
+    from srstudy.enhance.work import Settings, enhance
+
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        enhance(
+            Path(path),
+            Path(folder, f"x{Path(path).suffix}"),
+            Settings(model),
+            Engine(find_model(model)),
+            lambda *_: None,
+        )
+        seconds = time.perf_counter() - start
+    return {"seconds": seconds, "peak_gb": peak_bytes() / 2**30}
+
+
+def enhancer_child(root: str, height: str, width: str, rounds: str) -> dict:
+    """Seconds of a call of the Enhancer of that commit on its `recommended-psnr`."""
+    from importlib import import_module
+
+    from timing import timed
+
+    from srstudy import runtime
+
+    runtime.start(1)
+    load_model = import_module("srstudy.networks.architectures").load_model
+    network = load_model(Path(root, "models", "released", "recommended-psnr", "generator.keras"))
+    enlarge = import_module("srstudy.networks.enhance").Enhancer(network, "image")
+    lr = np.random.default_rng(0).integers(0, 256, (int(height), int(width), 3), np.uint8)
+    found = timed(lambda: enlarge(lr), int(rounds))
+    return {"seconds": float(np.median(found["seconds"])), "peak_gb": found["peak_gb"]}
+
+
+def resident() -> int:
+    import psutil
+
+    return psutil.Process().memory_info().rss
+
+
+def over_time(work) -> dict:
+    """Memory at the end of `work()` by that after its first minute, or its first quarter if it takes less than four."""
+    seen: list[tuple[float, int]] = []
+    ended, start = threading.Event(), time.perf_counter()
+
+    def watch() -> None:
+        while not ended.wait(1.0):
+            seen.append((time.perf_counter() - start, resident()))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    work()
+    ended.set()
+    thread.join()
+    total = time.perf_counter() - start
+    early = [rss for at, rss in seen if at <= min(60, total / 4)][-5:]
+    late = [rss for _, rss in seen][-5:]
+    return {"ratio": float(np.mean(late) / np.mean(early)), "seconds": total}
+
+
+def hour_child(path: str) -> dict:
+    from srstudy.enhance.engine import Engine
+    from srstudy.enhance.models import find_model
+    from srstudy.enhance.work import Settings, enhance
+
+    engine = Engine(find_model("fast"))
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "x.mp4")
+        return over_time(lambda: enhance(Path(path), target, Settings("fast"), engine, lambda *_: None))
+
+
+def many_child(path: str) -> dict:
+    from srstudy.enhance.command import main as command
+
+    with tempfile.TemporaryDirectory() as folder:
+        return over_time(lambda: command(["enhance", path, "-o", folder]))
+
+
+def quality_child(folder: str, model: str) -> dict:
+    """Mean PSNR-Y of both modes, LR as MATLAB makes it."""
+    from srstudy.degrade.bicubic import crop_to_multiple, downscale
+    from srstudy.enhance.engine import Engine
+    from srstudy.enhance.models import find_model
+    from srstudy.judge.metrics import inner, luma, psnr
+    from srstudy.photos.images import read_rgb, readable_images
+
+    images = [crop_to_multiple(read_rgb(path)) for path in readable_images(folder)[0].values()]
+    found = {}
+    for mode in ("view", "evidence"):
+        enlarged = Engine(find_model(model), mode).run(map(downscale, images))
+        found[mode] = float(np.mean([psnr(luma(inner(hr)), luma(inner(sr))) for hr, sr in zip(images, enlarged)]))
+    return found
+
+
+CHILDREN = {"clip": clip_child, "photo": photo_child, "enhancer": enhancer_child, "hour": hour_child}
+CHILDREN |= {"many": many_child, "quality": quality_child}
+
+if __name__ == "__main__":
+    sys.exit(main())

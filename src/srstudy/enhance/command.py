@@ -1,0 +1,220 @@
+"""`srstudy enhance IN... -o OUT`, `srstudy verify RECORD`, `srstudy models`."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import glob
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from srstudy import StudyError
+from srstudy.enhance import models
+
+MODES, CODECS = ("view", "evidence"), ("h264", "ffv1")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line. Flags of Real-ESRGAN are taken too: -i, -o, -n, -s, --tile, --suffix."""
+    top = argparse.ArgumentParser(prog="srstudy", description=models.CAUTION)
+    commands = top.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("enhance", help="enlarge photographs and clips four times", description=models.CAUTION)
+    add, default = one.add_argument, f"default {models.DEFAULT}, as evidence {models.EVIDENCE}"
+    add("inputs", nargs="*", metavar="IN", help="files, folders, patterns")
+    add("-i", "--input", action="append", default=[], metavar="IN", help="the same")
+    add("-o", "--output", required=True, metavar="OUT", help="a folder, or for one input a file")
+    add("-n", "--model", help=f"{', '.join(models.names())}, or an .onnx file ({default})")
+    add("--mode", choices=MODES, default="view", help="evidence: float32, equal pixels in every run, lossless")
+    add("-s", "--outscale", type=float, default=4, help="4, and nothing else")
+    add("-t", "--tile", type=int, metavar="PX", help="side of a tile, if memory is short")
+    add("--suffix", default="-x4", help="what is added to a name (%(default)s)")
+    add("--ext", help="ending of photographs, such as .png (the original's; as evidence .png)")
+    add("--strength", type=float, default=1.0, metavar="0..1", help="share of the network; the rest is bicubic")
+    add("--denoise", type=float, nargs="?", const=6.0, default=0.0, metavar="1..30", help="first remove noise")
+    add("--clahe", action="store_true", help="at last raise contrast where there is little")
+    add("--no-mark", action="store_true", help="leave out the visible label that a network made this")
+    add("--gps", action="store_true", help="keep where a photograph was taken")
+    add("--codec", choices=tuple(CODECS), help="of clips (h264; as evidence ffv1, lossless)")
+    add("--deinterlace", choices=("auto", "always", "never", "refuse"), default="auto", help="of clips")
+    add("--stream", type=int, metavar="N", help="number of a clip's stream of pictures")
+    add("--sign-key", metavar="KEY.pem", help="sign the output (C2PA); needs --sign-certificates")
+    add("--sign-certificates", metavar="CHAIN.pem")
+    two = commands.add_parser("verify", help="derive an output again from the original and compare")
+    two.add_argument("records", nargs="+", metavar="RECORD", help="a .record.json beside an output")
+    two.add_argument("--original", help="where the original is now")
+    commands.add_parser("models", help="list the released models")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; 0 if all went well, 1 if something did not, 130 if it was stopped."""
+    options = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return {"enhance": _enhance, "verify": _verify, "models": _models}[options.command](options)
+    except StudyError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where it was.", file=sys.stderr)
+        return 130
+
+
+def _models(options: argparse.Namespace) -> int:
+    for name in models.names():
+        print(f"{name}: {models.card(models.find_model(name))['learned_from']}")
+    return 0
+
+
+def _enhance(options: argparse.Namespace) -> int:
+    settings, signer, pairs = _settings(options), _signer(options), [*_pairs(options)]
+    from srstudy.enhance.engine import Engine  # now that the command is known to be right
+    from srstudy.enhance.work import enhance
+
+    engine, failed = Engine(models.find_model(settings.model), settings.mode), 0
+    print(models.CAUTION, file=sys.stderr)
+    many = tqdm(pairs, unit="file", disable=len(pairs) < 10)
+    for source, target in many:
+        try:
+            with _bar(source, hidden=len(pairs) >= 10) as bar:
+                made = enhance(source, target, settings, engine, bar.to, signer)
+            if len(pairs) < 10 or not made:
+                tqdm.write(f"{target}{'' if made else ': is there already'}")
+        except (StudyError, OSError) as error:
+            failed += 1
+            tqdm.write(f"error: {_sentence(error, source, target)}", file=sys.stderr)
+    if failed and len(pairs) > 1:
+        print(f"{failed} of {len(pairs)} failed.", file=sys.stderr)
+    return min(failed, 1)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from srstudy.enhance.work import verify
+
+    good = True
+    for path in map(Path, options.records):
+        with _bar(path) as bar:
+            same, said = verify(path, Path(options.original) if options.original else None, bar.to)
+        print(f"{path}: {said}.")
+        good &= same
+    return 0 if good else 1
+
+
+def _settings(options: argparse.Namespace):
+    from srstudy.enhance.steps import Steps
+    from srstudy.enhance.work import Settings
+
+    if options.outscale != 4:
+        raise StudyError(
+            f"-s {options.outscale:g}: pictures are enlarged four times and no other; reduce them afterwards."
+        )
+    if not 0 <= options.strength <= 1:
+        raise StudyError(f"--strength {options.strength:g}: is a share; give a number from 0 to 1.")
+    if options.denoise and not 1 <= options.denoise <= 30:
+        raise StudyError(f"--denoise {options.denoise:g}: is too little or too much; give a number from 1 to 30.")
+    if options.tile is not None and options.tile < 16:
+        raise StudyError(f"--tile {options.tile}: is too small; give 16 px or more, or leave it out.")
+    evidence = options.mode == "evidence"
+    model = options.model or (models.EVIDENCE if evidence else models.DEFAULT)
+    steps = Steps(options.denoise, options.strength, options.clahe, not options.no_mark)
+    codec = options.codec or ("ffv1" if evidence else "h264")
+    return Settings(model, options.mode, options.tile, options.gps, codec, options.deinterlace, options.stream, steps)
+
+
+def _signer(options: argparse.Namespace):
+    if not (options.sign_key or options.sign_certificates):
+        return None
+    from srstudy.enhance.signing import Signer
+
+    files = [Path(name or "") for name in (options.sign_key, options.sign_certificates)]
+    if missing := [path for path in files if not path.is_file()]:
+        raise StudyError(f"--sign-key, --sign-certificates: '{missing[0]}' is no file; give both.")
+    return Signer(*files)
+
+
+def _pairs(options: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
+    """Each original and its output. Raises StudyError where nothing is found, or two would have one name."""
+    from srstudy.enhance.photo import READ, WRITTEN
+    from srstudy.enhance.work import CLIPS, is_clip
+    from srstudy.enhance.writing import CONTAINERS, check_container, container_for
+    from srstudy.photos.clips import open_clip
+
+    codec = options.codec or ("ffv1" if options.mode == "evidence" else "h264")
+    sources, out, taken = _inputs([*options.inputs, *options.input], READ | CLIPS), Path(options.output), {}
+    exact = len(sources) == 1 and not out.is_dir() and out.suffix.lower() in {*WRITTEN, *CONTAINERS[codec], *CLIPS}
+    for source in sources:
+        video = is_clip(source)
+        if exact:
+            ending = out.suffix.lower()
+            if video:
+                check_container(ending, codec)
+            elif ending not in WRITTEN:
+                raise StudyError(f"{out}: photographs are written as {', '.join(WRITTEN)}; name the output so.")
+            yield source, out
+            continue
+        if video:
+            try:
+                opened = open_clip(source)
+                with opened.container:
+                    ending = container_for(opened, codec)
+            except StudyError:
+                ending = CONTAINERS[codec][0]  # what is wrong is said when its turn comes
+        else:
+            same = source.suffix.lower() if options.mode == "view" and source.suffix.lower() in WRITTEN else ".png"
+            ending = options.ext or same
+            if ending not in WRITTEN:
+                raise StudyError(f"--ext {ending}: photographs are written as {', '.join(WRITTEN)}.")
+        target = out / f"{source.stem}{options.suffix}{ending}"
+        if (other := taken.setdefault(str(target).casefold(), source)) != source:
+            raise StudyError(
+                f"{source}: would be written over that of {other}; rename one of them, or give two folders."
+            )
+        yield source, target
+
+
+def _inputs(given: list[str], endings: set[str]) -> list[Path]:
+    found: list[Path] = []
+    for text in given:
+        path = Path(text).expanduser()
+        if path.is_dir():
+            inside = sorted(
+                file for file in path.iterdir() if file.suffix.lower() in endings and not file.name.startswith(".")
+            )
+            inside = [file for file in inside if not file.with_name(f"{file.name}.record.json").exists()]
+            inside = [file for file in inside if not file.name.endswith(".consistency.png")]
+            if not inside:
+                raise StudyError(f"{path}: no photograph or clip in this folder; give another.")
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        elif matching := sorted(map(Path, glob.glob(str(path), recursive=True))):
+            found += [file for file in matching if file.is_file()]
+        else:
+            raise StudyError(f"{path}: no such file or folder, and no pattern that fits one; check the path.")
+    if not found:
+        raise StudyError("enhance: no input; give files, folders or patterns.")
+    return list(dict.fromkeys(found))
+
+
+class _bar(tqdm):
+    """A bar of megapixels or frames that is told how far it is."""
+
+    def __init__(self, path: Path, hidden: bool = False):
+        self._unit = "frame" if path.suffix.lower() not in (".png", ".jpg") else "Mpx"
+        super().__init__(desc=path.name[:30], unit="", disable=hidden, leave=False, dynamic_ncols=True)
+
+    def to(self, done: float, total: float) -> None:
+        self.total = total
+        self.update(done - self.n)
+
+
+def _sentence(error: Exception, source: Path, target: Path) -> str:
+    if isinstance(error, StudyError):
+        return " ".join(str(error).split())
+    if error.errno == errno.ENOSPC:
+        return f"{target}: the disk is full; free some space and run the same command again."
+    return f"{error.filename or target}: {error.strerror or error}; check its permissions (for {source.name})."

@@ -1,0 +1,47 @@
+"""The released models, by name or by path, and what their cards say of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from srstudy import StudyError
+
+ROOT = Path(__file__).resolve().parents[3]
+# In a checkout beside the code; in an installed package they travel with it.
+FOLDERS = (ROOT / "models" / "released", Path(__file__).parent / "released")
+ALIASES = ("{}", "recommended-{}")
+DEFAULT, EVIDENCE = "general", "psnr"
+CAUTION = (
+    "Super-resolution invents detail. What was not in the original was filled in as a network learned from other "
+    "photographs: a face, a letter or a number plate may look right and be wrong. This is no evidence of identity."
+)
+
+
+def find_model(name: str) -> Path:
+    """The ONNX file of a released model or at a path. Raises StudyError, naming those that there are."""
+    if (path := Path(name).expanduser()).suffix == ".onnx":
+        return path
+    for folder in FOLDERS:
+        for alias in ALIASES:
+            if (path := folder / alias.format(name) / "generator.onnx").is_file():
+                return path
+    known = ", ".join(names()) or "none is here; python -m srstudy.enhance.export makes them"
+    raise StudyError(f"-n {name}: no such model; choose one of: {known}; or give the path of an .onnx file.")
+
+
+def names() -> list[str]:
+    """The released models that are here."""
+    found = (path.parent.name for folder in FOLDERS for path in folder.glob("*/generator.onnx"))
+    return sorted(name.removeprefix("recommended-") for name in found)
+
+
+def card(model: Path) -> dict[str, str]:
+    """What a model's card says it learned from; without a card, that nothing is known."""
+    path = model.parent / "README.md"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    data = re.search(r"^## Data\n(.+?)\n## ", text, re.MULTILINE | re.DOTALL)
+    learned = (
+        re.sub(r"\[([^\]]+)\]\(([^)]+)\)", r"\1 (\2)", data[1]).strip() if data else "unknown: the model has no card"
+    )
+    return {"name": model.parent.name if text else model.stem, "learned_from": " ".join(learned.split())}

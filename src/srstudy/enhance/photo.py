@@ -1,0 +1,329 @@
+"""A photograph of any size, enlarged in strips at flat memory: libvips reads and writes it, the network does the rest.
+
+Rules: colours are converted to sRGB by the embedded profile, and the output is tagged so; CMYK and palettes become RGB;
+gray stays gray (the mean of the network's three channels); 16 bits stay 16 (computed in float32); transparency is
+enlarged by bicubic interpolation, or laid over white where the format has none; of several pages or frames the first is
+taken; EXIF's orientation is carried out.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyvips
+from PIL import ImageCms
+
+from srstudy import StudyError
+from srstudy.enhance import tiles
+from srstudy.enhance.engine import SCALE, Engine
+from srstudy.enhance.metadata import with_metadata
+from srstudy.enhance.steps import (
+    DENOISE_REACH,
+    WINDOW,
+    Steps,
+    bicubic,
+    blended,
+    denoised,
+    difference,
+    label,
+    with_clahe,
+)
+from srstudy.photos.images import read_rgb
+
+READ = {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+BY_PILLOW = {".bmp", ".jfif", ".jp2", ".jpg"}  # what libvips does not know, under the endings it may have
+JPEG, TIFF = ("[Q=95,subsample_mode=off]", 65_535), ("[compression=deflate,predictor=horizontal,bigtiff]", 2**31 - 1)
+# What is written: libvips's options, and the most pixels a side.
+WRITTEN = {
+    ".jpg": JPEG, ".jpeg": JPEG, ".png": ("[compression=3]", 2**31 - 1), ".webp": ("[Q=95,smart_subsample]", 16_383),
+    ".avif": ("[Q=80]", 16_384), ".tif": TIFF, ".tiff": TIFF,
+}  # fmt: skip
+NO_ALPHA = (".jpg", ".jpeg")
+DEEP = (".png", ".tif", ".tiff")
+MOST_PIXELS = 1 << 29
+SPACES = {1: "GRAY", 3: "RGB", 4: "CMYK"}  # what a colour profile has to be of, by the number of channels
+pyvips.cache_set_max(0)  # no picture is read twice
+
+
+@dataclass
+class Source:
+    """A photograph opened for reading from top to bottom: `image` has three bands of colour, and a fourth of alpha."""
+
+    path: Path
+    image: pyvips.Image
+    alpha: bool
+    gray: bool
+    deep: bool  # 16 bits a sample
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of LR, upright."""
+        return self.image.height, self.image.width
+
+
+@dataclass
+class Consistency:
+    """How far SR, made small again, is from LR: of each block of LR the largest level, and the mean square of all.
+
+    Blocks are squares of 1 px, or of so many, up to a tile's step, that the map has at most about 1024 a side.
+    """
+
+    height: int
+    width: int
+    square: float = 0.0
+
+    def __post_init__(self) -> None:
+        """An empty map."""
+        self.block = 1
+        while self.block < tiles.STEP and max(self.height, self.width) > 1024 * self.block:
+            self.block *= 2
+        self.map = np.zeros((-(-self.height // self.block), -(-self.width // self.block)), np.float32)
+
+    def add(self, levels: np.ndarray, top: int, left: int) -> None:
+        """Levels [h, w, C] of a part whose corner lies on a block's."""
+        self.square += float(np.square(levels, dtype=np.float64).mean(axis=2).sum())
+        rows, columns = (-size % self.block for size in levels.shape[:2])
+        worst = np.pad(levels.max(axis=2), ((0, rows), (0, columns)))
+        worst = worst.reshape(len(worst) // self.block, self.block, -1, self.block).max(axis=(1, 3))
+        top, left = top // self.block, left // self.block
+        self.map[top : top + len(worst), left : left + worst.shape[1]] = worst
+
+    def summary(self) -> dict[str, float]:
+        """PSNR in dB, at most 99, and the largest difference in levels."""
+        mean = self.square / (self.height * self.width)
+        psnr = 10 * np.log10(255**2 / mean) if mean else 99.0
+        return {"psnr_db": round(min(99.0, float(psnr)), 2), "largest_level": round(float(self.map.max()), 1)}
+
+
+def open_photo(path: Path) -> Source:
+    """Raises StudyError, naming the file, if it is no image, damaged, too large, or has samples of an unknown kind."""
+    image, notes = _opened(path), []
+    if image.width * image.height > MOST_PIXELS:
+        size = f"{image.width}x{image.height}"
+        raise StudyError(f"{path}: {size} is too large (over {MOST_PIXELS:,} px); cut out a part.")
+    if image.format not in ("uchar", "ushort"):
+        raise StudyError(f"{path}: samples of kind '{image.format}', of unknown range; save it as 8 or 16 bits.")
+    if image.get_typeof("orientation") and image.get("orientation") > 1:
+        image = _opened(path, access="random").autorot()
+        notes.append("turned as its orientation says")
+    if image.get_typeof("n-pages") and image.get("n-pages") > 1:
+        notes.append(f"the first of {image.get('n-pages')} pages or frames")
+    deep, alpha = image.format == "ushort", None
+    if image.hasalpha():
+        alpha, image = image[image.bands - 1], image.extract_band(0, n=image.bands - 1)
+    gray = image.bands == 1
+    if image.bands not in SPACES:
+        raise StudyError(f"{path}: has {image.bands} channels of colour; save it as gray, RGB or CMYK.")
+    image = _as_srgb(image, 16 if deep else 8, notes)
+    image = image if image.bands == 3 else image.bandjoin([image, image])
+    return Source(path, image if alpha is None else image.bandjoin(alpha), alpha is not None, gray, deep, notes)
+
+
+def _opened(path: Path, access: str = "sequential") -> pyvips.Image:
+    try:  # brackets at the end of a name would be options; at a lesser `fail_on`, what a TIFF lacks is black
+        return pyvips.Image.new_from_file(f"{path}[]", access=access, fail_on="error")
+    except pyvips.Error as error:
+        if not path.is_file() or path.suffix.lower() not in BY_PILLOW:
+            raise StudyError(f"{path}: {_reason(error, path)}.") from None
+    return pyvips.Image.new_from_array(read_rgb(path)).copy(interpretation="srgb")
+
+
+def _as_srgb(image: pyvips.Image, depth: int, notes: list[str]) -> pyvips.Image:
+    """sRGB, or gray, of the same depth, by the embedded profile if that is sound; `notes` gets what was done."""
+    how = {"intent": "relative", "black_point_compensation": True, "depth": depth}
+    if image.get_typeof("icc-profile-data"):
+        try:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(image.get("icc-profile-data"))).profile
+            if profile.xcolor_space.strip() == SPACES[image.bands]:
+                converted = image.icc_transform("srgb", embedded=True, **how)
+                notes.append("converted to sRGB by its colour profile")
+                return converted
+        except (pyvips.Error, ImageCms.PyCMSError, OSError):
+            pass
+        notes.append("its colour profile is damaged or of other channels, and was passed over")
+    if image.bands == 4:
+        notes.append("converted from CMYK by libvips's profile")
+        return image.icc_transform("srgb", input_profile="cmyk", **how)
+    if image.interpretation not in ("srgb", "rgb", "rgb16", "b-w", "grey16", "multiband"):
+        return image.colourspace("rgb16" if depth == 16 else "srgb")
+    return image
+
+
+def enhance_photo(source: Source, target: Path, engine: Engine, steps: Steps, tool: str, tile: int | None = None,
+                  gps: bool = False, progress: Callable[[float], None] = lambda _: None) -> Consistency:  # fmt: skip
+    """Write the enlargement to `target`, whose ending is one of `WRITTEN`; what comes out is sRGB.
+
+    Raises StudyError if the format can't hold that size, for steps that need 8 bits, for damage that is met while
+    reading, and if the target can't be written.
+    """
+    height, width = (SCALE * side for side in source.size)
+    ending = target.suffix.lower()
+    options, most = WRITTEN[ending]
+    if max(height, width) > most:
+        raise StudyError(f"{source.path}: {width}x{height} is more than {ending} holds; write .tif or .png, by --ext.")
+    deep, alpha = source.deep and ending in DEEP, source.alpha and ending not in NO_ALPHA
+    if steps.clahe and deep:
+        raise StudyError(f"{source.path}: --clahe works on 8 bits; write .jpg, by --ext, or leave it out.")
+    if steps.denoise and source.deep:
+        raise StudyError(f"{source.path}: --denoise works on 8 bits, not on this file's 16; leave it out.")
+    text = label(height, width) if steps.mark else None
+    if steps.mark and text is None:
+        source.notes.append("too small for the mark")
+    consistency = Consistency(*source.size)
+    strips = _strips(source, engine, steps, tile, consistency, progress)
+    strips = (_samples(sr, source.alpha, deep, alpha) for sr in strips)
+    strips = _with_clahe(strips, height, alpha) if steps.clahe else strips
+    pipe = Pipe(_png(width, height, (1 if source.gray else 3) + alpha, 16 if deep else 8, strips))
+    try:
+        image = pyvips.Image.new_from_source(pipe.source, "", access="sequential", fail_on="error")
+        if text is not None:
+            image = image.insert(_like(text, image, alpha), width - text.shape[1], height - text.shape[0])
+        image = with_metadata(image, source.path, tool, gps)
+        if not source.gray:
+            image.set_type(pyvips.GValue.blob_type, "icc-profile-data", pyvips.Image.profile_load("srgb"))
+        image.write_to_file(f"{target}{options}")
+    except pyvips.Error as error:
+        raise pipe.error or _not_written(error, target) from None
+    if pipe.error:
+        raise pipe.error
+    return consistency
+
+
+def _strips(source: Source, engine: Engine, steps: Steps, tile: int | None, consistency: Consistency,
+            progress: Callable[[float], None]) -> Iterator[np.ndarray]:  # fmt: skip
+    """Strips of SR from top to bottom, [h, W, 1 or 3] of gray or colours, and one band more of alpha."""
+    height, width = source.size
+    places = tiles.plan(height, width, engine.reach + (DENOISE_REACH if steps.denoise else 0), tile)
+
+    def prepare(lr: np.ndarray) -> np.ndarray:
+        return denoised(lr[..., :3], steps.denoise)
+
+    def finish(lr: np.ndarray, sr: np.ndarray, row: tiles.Span, column: tiles.Span) -> np.ndarray:
+        sr = blended(prepare(lr), sr, steps.strength) if steps.strength < 1 else sr
+        colours = lr[..., :3]
+        if source.gray:
+            colours, sr = lr[..., :1], sr.mean(axis=2, keepdims=True, dtype=np.float32)
+        sr = sr.clip(0, 255) if source.deep else _rounded(sr)
+        inside = difference(colours, sr)[row.kept, column.kept]
+        consistency.add(inside, row.start, column.start)
+        progress(inside.shape[0] * inside.shape[1] / (height * width))
+        return np.concatenate([sr, bicubic(lr[..., 3:])], axis=2) if source.alpha else sr
+
+    return tiles.enlarged(engine, Reader(source), places, finish, prepare)
+
+
+class Reader:
+    """Rows of an image that is decoded from top to bottom; rows further down may overlap with those before."""
+
+    def __init__(self, source: Source):
+        self._region, self._source, self._first = pyvips.Region.new(source.image), source, 0
+        self._kind = np.uint16 if source.deep else np.uint8
+        self._rows = np.zeros((0, source.image.width, source.image.bands), np.float32 if source.deep else np.uint8)
+
+    def __call__(self, first: int, last: int) -> np.ndarray:
+        """Rows [last - first, W, bands], uint8, or float32 levels of 16-bit samples. Raises StudyError for damage."""
+        kept, known = self._rows[first - self._first :], self._first + len(self._rows)
+        if last > known:
+            try:
+                content = self._region.fetch(0, known, kept.shape[1], last - known)
+            except pyvips.Error as error:
+                raise StudyError(f"{self._source.path}: {_reason(error, self._source.path)}.") from None
+            new = np.frombuffer(content, self._kind).reshape(last - known, *kept.shape[1:])
+            kept = np.concatenate([kept, new / np.float32(257) if self._source.deep else new])
+        self._rows, self._first = kept, first
+        return kept
+
+
+class Pipe:
+    """A stream of bytes for libvips. What goes wrong while they are made is kept in `error`."""
+
+    def __init__(self, content: Iterator[bytes]):
+        self.error: BaseException | None = None
+        self.source = pyvips.SourceCustom()
+        self._content, self._rest = content, memoryview(b"")
+        self.source.on_read(self._read)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            if not self._rest:
+                self._rest = memoryview(next(self._content, b""))
+        except BaseException as error:
+            self.error = error
+        part, self._rest = bytes(self._rest[:size]), self._rest[size:]
+        return part
+
+
+def _png(width: int, height: int, bands: int, bits: int, strips: Iterator[np.ndarray]) -> Iterator[bytes]:
+    """An uncompressed PNG, strip by strip: the one format that libvips reads from a stream in every build."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    colour = {1: 0, 2: 4, 3: 2, 4: 6}[bands]
+    yield b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
+    stored = zlib.compressobj(0)
+    for strip in strips:
+        rows = np.ascontiguousarray(strip).reshape(len(strip), -1).view(np.uint8)
+        yield chunk(b"IDAT", stored.compress(np.pad(rows, ((0, 0), (1, 0)))))
+    yield chunk(b"IDAT", stored.flush()) + chunk(b"IEND", b"")
+
+
+def _samples(sr: np.ndarray, alpha: bool, deep: bool, with_alpha: bool) -> np.ndarray:
+    """What is written of a strip: [h, w, bands], uint8, or big-endian uint16 where it is `deep`."""
+    if alpha and not with_alpha:  # the format has none: over white
+        share = sr[..., -1:].clip(0, 255) / np.float32(255)
+        sr = sr[..., :-1] * share + 255 * (1 - share)
+    return np.floor(sr.clip(0, 255) * np.float32(257) + 0.5).astype(">u2") if deep else _rounded(sr)
+
+
+def _rounded(sr: np.ndarray) -> np.ndarray:
+    return sr if sr.dtype == np.uint8 else np.floor(sr.clip(0, 255) + 0.5).astype(np.uint8)
+
+
+def _with_clahe(strips: Iterator[np.ndarray], height: int, alpha: bool) -> Iterator[np.ndarray]:
+    """Strips uint8 [h, W, bands] with CLAHE, as if of the whole: each comes when what its pixels depend on is there."""
+    rows, top, done, half = None, 0, 0, WINDOW // 2
+    for strip in strips:
+        rows = strip if rows is None else np.concatenate([rows, strip])
+        ready = height if top + len(rows) == height else top + len(rows) - half
+        if ready > done:
+            colours = rows.shape[2] - alpha
+            image = pyvips.Image.new_from_array(np.ascontiguousarray(rows[..., :colours]))
+            raised = with_clahe(image.copy(interpretation="srgb" if colours == 3 else "b-w")).numpy()[..., :colours]
+            yield np.concatenate([raised, rows[..., colours:]], axis=2)[done - top : ready - top]
+            kept = max(top, ready - WINDOW)
+            rows, top, done = rows[kept - top :], kept, ready
+
+
+def _like(text: np.ndarray, image: pyvips.Image, alpha: bool) -> pyvips.Image:
+    """The mark with the image's bands and kind of samples."""
+    mark = np.repeat(text[..., None], image.bands, axis=2)
+    if alpha:
+        mark[..., -1] = 255
+    mark = mark * np.uint16(257) if image.format == "ushort" else mark
+    return pyvips.Image.new_from_array(mark).copy(interpretation=image.interpretation)
+
+
+def _reason(error: pyvips.Error, path: Path) -> str:
+    if not path.exists():
+        return "no such image; check the path"
+    if path.is_dir():
+        return "a folder, no image; give a file"
+    if "not a known file format" in str(error.detail):
+        return "not an image that can be read; convert it to .png, .jpg or .tif"
+    said = " ".join(str(error.detail).split("\n")[0].split())
+    return f"damaged image ({said or error.message}); replace it"
+
+
+def _not_written(error: pyvips.Error, target: Path) -> StudyError:
+    said = " ".join(str(error).split())
+    if any(words in said for words in ("No space left", "write error", "Disk full", "unable to write")):
+        return StudyError(f"{target.name}: can't be written, is the disk full? Free some space and run again.")
+    return StudyError(f"{target.name}: can't be written ({said}).")

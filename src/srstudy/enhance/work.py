@@ -1,0 +1,202 @@
+"""One file, photograph or clip, from the original to the enlargement and its record; and a record, derived again."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyvips
+
+from srstudy import StudyError
+from srstudy.enhance import clip, photo, signing
+from srstudy.enhance.engine import Engine
+from srstudy.enhance.models import CAUTION, card, find_model
+from srstudy.enhance.record import TOOL, beside, read_record, sha256, software, write_record
+from srstudy.enhance.steps import Steps
+from srstudy.files import replacing
+from srstudy.photos.archives import printable
+from srstudy.photos.clips import open_clip
+
+CLIPS = {
+    ".3gp", ".264", ".265", ".asf", ".avi", ".dav", ".dv", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg",
+    ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".vob", ".webm", ".wmv",
+}  # fmt: skip
+Progress = Callable[[float, float], None]  # how much is done, of how much
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides an output, besides the original and the model's bytes."""
+
+    model: str
+    mode: str = "view"
+    tile: int | None = None
+    gps: bool = False
+    codec: str = "h264"
+    deinterlace: str = "auto"
+    stream: int | None = None
+    steps: Steps = field(default_factory=Steps)
+
+
+def is_clip(path: Path) -> bool:
+    """By its ending, or where that says nothing, by trying."""
+    ending = path.suffix.lower()
+    if ending in CLIPS or ending in photo.READ:
+        return ending in CLIPS
+    try:
+        photo.open_photo(path)
+        return False
+    except (StudyError, UnicodeError):
+        return True
+
+
+def enhance(source: Path, target: Path, settings: Settings, engine: Engine, progress: Progress,
+            signer: signing.Signer | None = None) -> bool:  # fmt: skip
+    """Write `target` and then its record; False if both are there already, of the same original and settings.
+
+    Raises StudyError for what the user can mend. There is no record then, and no half of an output.
+    """
+    if odd := [name for name in map(str, (source, target)) if printable(name) != name]:
+        raise StudyError(f"{printable(odd[0])}: a name that is not UTF-8; rename it.")
+    if target.exists() and target.samefile(source):
+        raise StudyError(f"{target}: is the original, which stays as it is; give another folder or --suffix.")
+    original = {"file": _from(target.parent, source), "sha256": sha256(source), "bytes": source.stat().st_size}
+    model = {"file": _from(target.parent, engine.path), "sha256": engine.sha256, **card(engine.path)}
+    model |= {"integers_sha256": engine.integers} if engine.integers else {}
+    given, levels = asdict(settings), None
+    if _is_done(target, original, model, given):
+        return False
+    began = _now()
+    if is_clip(source):
+        plan = {"input": original["sha256"], "model": model, "settings": given, "software": software()}
+        facts = _clip(source, target, settings, engine, plan, progress)
+    else:
+        levels, facts = _photo(source, target, settings, engine, progress)
+    if signer:
+        facts["content_credentials"] = signer.sign(target, TOOL)
+    record = {
+        "caution": CAUTION,
+        "input": original,
+        "output": {"file": target.name, "sha256": sha256(target), "bytes": target.stat().st_size},
+        "what": facts,
+        "steps": settings.steps.recorded(model["name"]),
+        "model": model,
+        "settings": given,
+        "computed_by": {"mode": settings.mode, **engine.describe()},
+        "software": software(),
+        "began": began,
+        "ended": _now(),
+    }
+    write_record(target, record, levels)
+    return True
+
+
+def _photo(source: Path, target: Path, settings: Settings, engine: Engine,
+           progress: Progress) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+    opened, done = photo.open_photo(source), 0.0
+    height, width = opened.size
+
+    def more(share: float) -> None:
+        nonlocal done
+        done += share * height * width / 1e6
+        progress(done, height * width / 1e6)
+
+    with replacing(target) as temporary:
+        how = settings.steps, TOOL, settings.tile, settings.gps, more
+        consistency = photo.enhance_photo(opened, temporary, engine, *how)
+    kind = {
+        "kind": "photograph",
+        "width": width,
+        "height": height,
+        "gray": opened.gray,
+        "bits": 16 if opened.deep else 8,
+    }
+    return consistency.map, kind | {"notes": opened.notes, "lr_consistency": consistency.summary()}
+
+
+def _clip(
+    source: Path, target: Path, settings: Settings, engine: Engine, plan: dict, progress: Progress
+) -> dict[str, Any]:
+    frames, reading = beside(target, "frames.csv"), {"deinterlace": settings.deinterlace, "number": settings.stream}
+    how = engine, settings.steps, settings.codec, plan, progress, settings.tile
+    facts = clip.enhance_clip(source, target, frames, *how, **reading)
+    return {"kind": "clip", **facts, "each_frame": {"file": frames.name, "sha256": sha256(frames)}}
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).replace(microsecond=0).isoformat()
+
+
+def _is_done(target: Path, original: dict, model: dict, settings: dict) -> bool:
+    try:
+        record = read_record(beside(target, "record.json"))
+        same = all(record[key]["sha256"] == value["sha256"] for key, value in (("input", original), ("model", model)))
+        return same and record["settings"] == settings and sha256(target) == record["output"]["sha256"]
+    except (StudyError, OSError):
+        return False
+
+
+def _from(folder: Path, path: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive of Windows
+        return str(path)
+
+
+def verify(path: Path, original: Path | None, progress: Progress) -> tuple[bool, str]:
+    """Derive a record's output again from the original; whether it is the same to a level, and a sentence.
+
+    Raises StudyError if the original, the model or the output is missing or has changed.
+    """
+    record = read_record(path)
+    source = original or path.parent / record["input"]["file"]
+    target, settings = path.parent / record["output"]["file"], record["settings"]
+    model = path.parent / record["model"]["file"]
+    model = model if model.is_file() else find_model(settings["model"])
+    for name, file in (("input", source), ("output", target), ("model", model)):
+        called = {"input": "original"}.get(name, name)
+        if not file.is_file():
+            raise StudyError(f"{file}: the {called} is not there; put it there, or give its place.")
+        if sha256(file) != record[name]["sha256"]:
+            raise StudyError(f"{file}: the {called} has changed since it was recorded; it can't be verified.")
+    try:
+        given = Settings(**{**settings, "steps": Steps(**settings["steps"])})
+    except TypeError as error:
+        raise StudyError(f"{path}: is of another version of this tool ({error}); use that one.") from None
+    place = path.parent if os.access(path.parent, os.W_OK) else None  # a record may lie on a disk that is read-only
+    with tempfile.TemporaryDirectory(dir=place, prefix=".verify-") as folder:
+        again = Path(folder) / target.name
+        enhance(source, again, given, engine := Engine(model, given.mode), progress)
+        worst, where = (_compare_clips if is_clip(source) else _compare_photos)(target, again)
+    if worst > 1:
+        then, now = record["computed_by"]["precision"], engine.describe()["precision"]
+        other = f"; it was computed in {then}, here in {now}" if then != now else ""
+        return False, f"different: by up to {worst} levels, {where}{other}"
+    return True, f"within a level: at most 1, {where}" if worst else "equal: the output is what the original gives"
+
+
+def _compare_photos(one: Path, other: Path) -> tuple[int, str]:
+    """The greatest difference in levels of 8 bits, rounded up, and where it is."""
+    first, second = (pyvips.Image.new_from_file(f"{path}[]", access="sequential") for path in (one, other))
+    if (first.width, first.height, first.bands) != (second.width, second.height, second.bands):
+        return 255, "in size"
+    most, place = (first.cast("int") - second.cast("int")).abs().max(x=True, y=True)
+    levels = -(-int(most) // (257 if first.format == "ushort" else 1))
+    return levels, f"first at column {place['x']}, row {place['y']}"
+
+
+def _compare_clips(one: Path, other: Path) -> tuple[int, str]:
+    first, second, worst, where = open_clip(one), open_clip(other), 0, ""
+    with first.container, second.container:
+        for number, (a, b) in enumerate(zip(first.frames(), second.frames(), strict=True)):
+            if a.rgb.shape != b.rgb.shape:
+                return 255, f"in size, from frame {number} on"
+            if a.md5 != b.md5 and (levels := np.abs(a.rgb.astype(np.int16) - b.rgb)).max() > worst:
+                worst, where = int(levels.max()), f"most in frame {number}"
+    return worst, where

@@ -1,0 +1,168 @@
+"""`python -m srstudy enhance`, as users run it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srstudy.enhance.command import main
+
+SCRIPT = """
+import os, subprocess, sys
+from pathlib import Path
+from srstudy.enhance.command import main
+sys.stderr, disk = sys.stdout, Path(sys.argv[1])
+{before}
+print('code', main(['enhance', {source!r}, '-o', str(disk), '-n', 'psnr', '--ext', '.{ending}']), os.listdir(disk))
+"""
+
+
+@pytest.fixture
+def folder(save_image, photo, tmp_path, monkeypatch):
+    """A folder of two photographs, and of what is none, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    save_image(photo[100:120, 100:130].copy(), "in/one.png")
+    save_image(photo[100:124, 100:116].copy(), "in/two.jpg", quality=95)
+    (tmp_path / "in" / "notes.txt").write_text("no photograph")
+    (tmp_path / "in" / ".hidden.png").write_text("no photograph")
+    return tmp_path / "in"
+
+
+def run(*arguments, model="psnr"):
+    return main(["enhance", *map(str, arguments), "-n", model])
+
+
+def outputs(folder):
+    """Names of the outputs; each has a record and its page, and nothing else is there."""
+    names = {path.name for path in folder.iterdir()}
+    found = {name for name in names if not name.endswith((".record.json", ".record.html", ".consistency.png"))}
+    assert names == found | {
+        f"{name}.{what}" for name in found for what in ("record.json", "record.html", "consistency.png")
+    }
+    return found
+
+
+def test_a_file_is_enlarged_into_a_file_by_the_steps_given(folder, tmp_path, capsys):
+    assert run("in/one.png", "-o", "large.tif", "--denoise", "--strength", "0.5", "--clahe", "--gps", model="cctv") == 0
+    with Image.open("large.tif") as image:
+        assert image.size == (120, 80)
+    said, settings = capsys.readouterr(), json.loads((tmp_path / "large.tif.record.json").read_text())["settings"]
+    assert "large.tif" in said.out and "no evidence of identity" in said.err
+    assert settings["steps"] == {"denoise": 6, "strength": 0.5, "clahe": True, "mark": True} and settings["gps"]
+
+
+def test_folders_and_patterns_are_enlarged_into_a_folder(folder, tmp_path):
+    assert run("-i", folder, "-o", "out", "-s", "4", "--suffix", "_big") == 0
+    assert outputs(tmp_path / "out") == {"one_big.png", "two_big.jpg"}
+    assert run("in/*.png", "in/one.png", "in/two.jpg", "-o", "png", "--ext", ".png") == 0
+    assert outputs(tmp_path / "png") == {"one-x4.png", "two-x4.png"}
+
+
+def test_evidence_is_written_without_loss_by_the_model_for_it(folder, tmp_path):
+    assert main(["enhance", "in/two.jpg", "-o", "out", "--mode", "evidence", "--tile", "64", "--no-mark"]) == 0
+    record = json.loads((tmp_path / "out" / "two-x4.png.record.json").read_text())
+    assert record["model"]["name"] == "recommended-psnr" and record["computed_by"]["precision"] == "f32"
+    assert record["settings"]["tile"] == 64 and [step["step"] for step in record["steps"]] == ["enlarge"]
+
+
+def test_a_bad_file_of_a_folder_is_named_and_stops_no_other(folder, tmp_path, capsys):
+    (folder / "damaged.jpg").write_bytes((folder / "two.jpg").read_bytes()[:-300])
+    assert run(folder, "-o", "out") == 1
+    assert outputs(tmp_path / "out") == {"one-x4.png", "two-x4.jpg"}
+    said = capsys.readouterr().err
+    assert "damaged.jpg: damaged image (" in said and "1 of 3 failed" in said
+
+
+@pytest.mark.parametrize("out", ["out", "in"])
+def test_a_second_run_leaves_what_is_finished_and_makes_what_is_not(folder, tmp_path, out):
+    def times():
+        return {path.name: path.stat().st_mtime_ns for path in (tmp_path / out).iterdir()}
+
+    assert run(folder, "-o", out) == 0
+    before = times()
+    assert run(folder, "-o", out) == 0 and times() == before
+    (tmp_path / out / "two-x4.jpg").write_bytes(b"half")
+    assert run(folder, "-o", out) == 0 and {name for name, time in times().items() if time != before[name]} == {
+        f"two-x4.jpg{what}" for what in ("", ".record.json", ".record.html", ".consistency.png")}  # fmt: skip
+    assert run(folder, "-o", out, "--strength", "0.5") == 0 and len(times()) == len(before)
+
+
+def test_an_original_is_never_written_over(folder, capsys):
+    before = (folder / "one.png").read_bytes()
+    assert run("in/one.png", "-o", "in/one.png") == 1 and run("in/one.png", "-o", "in", "--suffix", "") == 1
+    assert (folder / "one.png").read_bytes() == before
+    assert capsys.readouterr().err.count("is the original, which stays as it is") == 2
+
+
+WRONG = [
+    (["empty", "-o", "out"], "no photograph or clip in this folder"),
+    (["none.png", "-o", "out"], "no such file or folder, and no pattern that fits one"),
+    (["-o", "out"], "no input"),
+    (["in/one.png", "-o", "out", "-s", "2"], "-s 2: pictures are enlarged four times and no other"),
+    (["in/one.png", "-o", "out", "--strength", "1.5"], "--strength 1.5: is a share"),
+    (["in/one.png", "-o", "out", "--strength", "nan"], "--strength nan: is a share"),
+    (["in/one.png", "-o", "out", "--denoise", "0.2"], "--denoise 0.2: is too little or too much"),
+    (["in/one.png", "-o", "out", "--tile", "2"], "--tile 2: is too small"),
+    (["in/one.png", "-o", "out", "--ext", ".bmp"], "--ext .bmp: photographs are written as"),
+    (["in/one.png", "-o", "out.mp4"], "out.mp4: photographs are written as"),
+    (["in/one.png", "-o", "out", "--sign-key", "key.pem"], "--sign-key, --sign-certificates: 'key.pem' is no file"),
+    (["in/one.png", "other/one.png", "-o", "out"], "would be written over that of"),
+    (["in/one.png", "-o", "in/notes.txt/out"], "notes.txt"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG)
+def test_what_is_wrong_with_a_command_is_said_in_a_sentence(
+    folder, save_image, photo, tmp_path, capsys, arguments, message
+):
+    (tmp_path / "empty").mkdir()
+    save_image(photo[:8, :8].copy(), "other/one.png")
+    assert run(*arguments) == 1
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "error: " in said and message in said and not (tmp_path / "out").exists()
+
+
+def test_an_unknown_model_is_refused_by_naming_those_that_there_are(folder, capsys):
+    assert run("in/one.png", "-o", "out", model="nope") == 1
+    assert "-n nope: no such model; choose one of: cctv, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "webp"])
+def test_a_full_disk_is_said_and_leaves_no_half(folder, small_disk, ending):
+    noise = np.random.default_rng(0).integers(0, 256, (70, 70, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "noise.png")
+    filled = "(disk / 'filled').write_bytes(bytes(200_000))"
+    said = small_disk(SCRIPT.format(before=filled, source=str(folder / "noise.png"), ending=ending))
+    assert "the disk full?" in said and said.strip().endswith("code 1 ['filled']")
+
+
+def test_a_disk_that_is_read_only_is_named(folder, small_disk):
+    read_only = "subprocess.run(['mount', '-o', 'remount,ro', str(disk)], check=True)"
+    said = small_disk(SCRIPT.format(before=read_only, source=str(folder / "one.png"), ending="png"))
+    assert "Read-only file system; check its permissions" in said and said.strip().endswith("code 1 []")
+
+
+@pytest.mark.slow
+def test_the_command_runs_by_its_name_and_verifies(folder, root, tmp_path):
+    def start(*arguments):
+        command = [sys.executable, "-m", "srstudy", *map(str, arguments)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(root / "src")}
+        )
+        return done.returncode, done.stdout, done.stderr.strip().splitlines()[-1:]
+
+    assert start("enhance", folder / "one.png", "-o", tmp_path / "out", "--mode", "evidence")[0] == 0
+    record = tmp_path / "out" / "one-x4.png.record.json"
+    assert start("verify", record)[:2] == (0, f"{record}: equal: the output is what the original gives.\n")
+    (folder / "one.png").write_bytes((folder / "two.jpg").read_bytes())
+    code, out, [said] = start("verify", record)
+    assert (code, out) == (1, "") and "one.png: the original has changed since it was recorded" in said
+    if sys.platform == "linux":  # elsewhere such names can't be
+        odd = (folder / "one.png").rename(folder / os.fsdecode(b"\xff.png"))
+        code, _, [said] = start("enhance", odd, "-o", tmp_path / "out", "-n", "psnr")
+        assert code == 1 and said.endswith(r"\udcff.png: a name that is not UTF-8; rename it.")
+    assert start("models")[0] == 0
