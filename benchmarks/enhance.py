@@ -33,6 +33,7 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all if none is named")
     parser.add_argument("--hr", nargs="*", type=Path, default=[], help="folders of HR pictures, for view")
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--model", default="cctv", help="of clips and large pictures")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -73,23 +74,20 @@ def speed(folder: Path, options: argparse.Namespace) -> list[tuple]:
     clip, picture = small_clip(folder / "small.mp4"), full_hd(folder / "full.png")
     found: dict[str, list[dict]] = {}
     for _ in range(options.turns):
-        for model in ("fast", "general"):
-            found.setdefault(f"clip {model}", []).append(child("clip", clip, model))
-        found.setdefault("frames before", []).append(child("enhancer", before, 144, 192, 40, root=before))
-        found.setdefault("photo psnr", []).append(child("photo", picture, "psnr"))
-        found.setdefault("photo before", []).append(child("enhancer", before, 1080, 1920, 2, root=before))
+        found.setdefault("clip", []).append(child("clip", clip, options.model))
+        found.setdefault("frames before", []).append(child("enhancer", before, "", 40, root=before))
+        found.setdefault("photo psnr", []).append(child("photo", picture, "psnr", 3))
+        found.setdefault("photo before", []).append(child("enhancer", before, picture, 2, root=before))
     second = {name: float(np.median([one["seconds"] for one in some])) for name, some in found.items()}
     peak = {name: max(one["peak_gb"] for one in some) for name, some in found.items()}
     small, full = "192x144 -> 768x576", "1920x1080 -> 7680x4320"
-    rows = [
-        (small, model, "frames/s, decoded and encoded", f"{1 / second[f'clip {model}']:.1f}")
-        for model in ("fast", "general")
-    ]
+    name = Path(options.model).stem
+    rows = [(small, name, "frames/s, decoded and encoded", f"{1 / second['clip']:.1f}")]
     rows += [(small, f"{BEFORE}'s Enhancer", "frames/s, neither", f"{1 / second['frames before']:.1f}")]
-    rows += [(small, "fast", f"times {BEFORE}", f"{second['frames before'] / second['clip fast']:.1f}")]
+    rows += [(small, name, f"times {BEFORE}", f"{second['frames before'] / second['clip']:.1f}")]
     rows += [(full, "psnr", "seconds, PNG written", f"{second['photo psnr']:.2f}")]
     rows += [(full, "psnr", "peak GB", f"{peak['photo psnr']:.2f}")]
-    rows += [(full, f"{BEFORE}'s Enhancer", "seconds, not written", f"{second['photo before']:.2f}")]
+    rows += [(full, f"{BEFORE}'s Enhancer", "seconds, PNG written", f"{second['photo before']:.2f}")]
     rows += [(full, f"{BEFORE}'s Enhancer", "peak GB", f"{peak['photo before']:.2f}")]
     return [*rows, (full, "psnr", f"times {BEFORE}", f"{second['photo before'] / second['photo psnr']:.1f}")]
 
@@ -103,35 +101,45 @@ def large(folder: Path, options: argparse.Namespace) -> list[tuple]:
         ("200 megapixels", 16320, 12240),
     ):
         picture = enlarged_photo(folder / f"{width}.jpg", width, height)
-        found = child("photo", picture, "fast")
-        rows.append((name, "fast", "peak GB", f"{found['peak_gb']:.2f}"))
-        rows.append((name, "fast", "seconds", f"{found['seconds']:.0f}"))
+        found = child("photo", picture, options.model)
+        rows.append((name, Path(options.model).stem, "peak GB", f"{found['peak_gb']:.2f}"))
+        rows.append((name, Path(options.model).stem, "seconds", f"{found['seconds']:.0f}"))
     return rows
 
 
 def long(folder: Path, options: argparse.Namespace) -> list[tuple]:
     """Memory at the end of long work by that after its first minute."""
     rows = []
-    found = child("hour", small_clip(folder / "hour.mp4", 90_000, 64, 48))
+    found = child("hour", small_clip(folder / "hour.mp4", 90_000, 64, 48), options.model)
     rows.append(
         (
             "an hour's clip, 90,000 frames of 64x48",
-            "fast",
+            Path(options.model).stem,
             "memory at the end by that after a minute",
             f"{found['ratio']:.3f}",
         )
     )
     for number in range(1000):
         enlarged_photo(folder / "many" / f"{number}.png", 96 + number % 40, 96)
-    found = child("many", folder / "many")
-    return [*rows, ("1,000 pictures", "general", "memory at the end by that after a minute", f"{found['ratio']:.3f}")]
+    found = child("many", folder / "many", options.model)
+    return [
+        *rows,
+        (
+            "1,000 pictures",
+            Path(options.model).stem,
+            "memory at the end by that after a minute",
+            f"{found['ratio']:.3f}",
+        ),
+    ]
 
 
 def view(folder: Path, options: argparse.Namespace) -> list[tuple]:
     """PSNR-Y of mode evidence less that of view, in dB."""
+    from srstudy.enhance.models import names
+
     rows = []
     for hr in options.hr:
-        for model in ("general", "fast", "psnr", "gan", "cctv"):
+        for model in names():
             found = child("quality", hr, model)
             rows.append((hr.name, model, "PSNR-Y of evidence, dB", f"{found['evidence']:.3f}"))
             rows.append((hr.name, model, "less that of view, dB", f"{found['evidence'] - found['view']:.4f}"))
@@ -187,31 +195,30 @@ def clip_child(path: str, model: str) -> dict:
     return {"seconds": seconds / done["n"], "peak_gb": peak_bytes() / 2**30}
 
 
-def photo_child(path: str, model: str) -> dict:
-    """Seconds from file to file, and the peak of memory."""
+def photo_child(path: str, model: str, rounds: str = "1") -> dict:
+    """Seconds from file to file, of the last of so many rounds, and the peak of memory."""
     from timing import peak_bytes
 
     from srstudy.enhance.engine import Engine
     from srstudy.enhance.models import find_model
     from srstudy.enhance.work import Settings, enhance
 
-    with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        enhance(
-            Path(path),
-            Path(folder, f"x{Path(path).suffix}"),
-            Settings(model),
-            Engine(find_model(model)),
-            lambda *_: None,
-        )
-        seconds = time.perf_counter() - start
+    engine = Engine(find_model(model))
+    for _ in range(int(rounds)):
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.perf_counter()
+            enhance(Path(path), Path(folder, f"x{Path(path).suffix}"), Settings(model), engine, lambda *_: None)
+            seconds = time.perf_counter() - start
     return {"seconds": seconds, "peak_gb": peak_bytes() / 2**30}
 
 
-def enhancer_child(root: str, height: str, width: str, rounds: str) -> dict:
-    """Seconds of a call of the Enhancer of that commit on its `recommended-psnr`."""
+def enhancer_child(root: str, picture: str, rounds: str) -> dict:
+    """Seconds of a call of the Enhancer of that commit on its `recommended-psnr`, by which people enlarged until then:
+    on a frame of 192x144, or on a picture, which is read and written as its card says.
+    """
     from importlib import import_module
 
+    from PIL import Image
     from timing import timed
 
     from srstudy import runtime
@@ -220,8 +227,11 @@ def enhancer_child(root: str, height: str, width: str, rounds: str) -> dict:
     load_model = import_module("srstudy.networks.architectures").load_model
     network = load_model(Path(root, "models", "released", "recommended-psnr", "generator.keras"))
     enlarge = import_module("srstudy.networks.enhance").Enhancer(network, "image")
-    lr = np.random.default_rng(0).integers(0, 256, (int(height), int(width), 3), np.uint8)
-    found = timed(lambda: enlarge(lr), int(rounds))
+    lr = np.random.default_rng(0).integers(0, 256, (144, 192, 3), np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        save = Path(folder, "large.png")
+        whole = lambda: Image.fromarray(enlarge(np.asarray(Image.open(picture)))).save(save)  # noqa: E731
+        found = timed(whole if picture else lambda: enlarge(lr), int(rounds))
     return {"seconds": float(np.median(found["seconds"])), "peak_gb": found["peak_gb"]}
 
 
@@ -251,22 +261,22 @@ def over_time(work) -> dict:
     return {"ratio": float(np.mean(late) / np.mean(early)), "seconds": total}
 
 
-def hour_child(path: str) -> dict:
+def hour_child(path: str, model: str) -> dict:
     from srstudy.enhance.engine import Engine
     from srstudy.enhance.models import find_model
     from srstudy.enhance.work import Settings, enhance
 
-    engine = Engine(find_model("fast"))
+    engine = Engine(find_model(model))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "x.mp4")
-        return over_time(lambda: enhance(Path(path), target, Settings("fast"), engine, lambda *_: None))
+        return over_time(lambda: enhance(Path(path), target, Settings(model), engine, lambda *_: None))
 
 
-def many_child(path: str) -> dict:
+def many_child(path: str, model: str) -> dict:
     from srstudy.enhance.command import main as command
 
     with tempfile.TemporaryDirectory() as folder:
-        return over_time(lambda: command(["enhance", path, "-o", folder]))
+        return over_time(lambda: command(["enhance", path, "-o", folder, "-n", model]))
 
 
 def quality_child(folder: str, model: str) -> dict:

@@ -6,8 +6,7 @@
 #
 # Behaviour: add_stream("libx264", rate=25), then codec_context.time_base = 1/90000 so that times of 1/90000 s are
 # kept, then frames every 3,600 of those. The stream's own header (VUI timing) says 90,000 frames a second, for
-# libx264 writes the time base there, and flags the rate as variable. From the finished file, MP4 or MKV too,
-# codec_context.framerate is 90000. In MPEG-TS and in a raw .h264, which have no other rate, each packet and each
+# libx264 writes the time base there. From the finished file, MP4 or MKV too, codec_context.framerate is 90000. In MPEG-TS and in a raw .h264, which have no other rate, each packet and each
 # frame that is read then lasts 0 instead of 1/25 s. Times and average_rate of MP4, MKV and MPEG-TS stay right.
 # Setting codec_context.framerate to 25 once more changes nothing: it is 25 all the time. The option x264-params
 # force-cfr=1, for frames at even distances, does. With libx265 the same calls give 25.

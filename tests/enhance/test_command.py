@@ -137,7 +137,9 @@ def test_a_full_disk_is_said_and_leaves_no_half(folder, small_disk, ending):
     Image.fromarray(noise).save(folder / "noise.png")
     filled = "(disk / 'filled').write_bytes(bytes(200_000))"
     said = small_disk(SCRIPT.format(before=filled, source=str(folder / "noise.png"), ending=ending))
-    assert "the disk full?" in said and said.strip().endswith("code 1 ['filled']")
+    assert "noise.png: its enlargement can't be written (is the disk full?" in said and said.strip().endswith(
+        "code 1 ['filled']"
+    )
 
 
 def test_a_disk_that_is_read_only_is_named(folder, small_disk):

@@ -216,6 +216,16 @@ def test_half_a_file_is_called_damaged(enlarge, save_image, photo, name):
         enlarge(path)
 
 
+def test_what_libvips_said_of_another_file_is_forgotten(enlarge, save_image, small):
+    content = save_image(small, "a.jpg").read_bytes()
+    sound, cut = (save_image(small, name) for name in ("sound.jpg", "cut.jpg"))
+    sound.write_bytes(content.replace(b"\xff\xdb", b"\0\0\0\xff\xdb", 1))  # which is warned of, and can be read
+    cut.write_bytes(content[:-2])
+    enlarge(sound)
+    with pytest.raises(StudyError, match=r"cut\.jpg: damaged image \(VipsJpeg: premature end of JPEG image\)"):
+        enlarge(cut)
+
+
 def test_what_is_no_photograph_is_said_in_a_sentence(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "text.png").write_text("text")

@@ -33,4 +33,4 @@ def test_each_pixel_is_kept_once_and_sees_what_it_depends_on():
 
 
 def test_only_large_pictures_are_cut():
-    assert [[len(side) for side in plan(*size, 27)] for size in ((400, 400), (1000, 4000))] == [[1, 1], [3, 9]]
+    assert [[len(side) for side in plan(*size, 27)] for size in ((400, 400), (1000, 4000))] == [[1, 1], [3, 10]]

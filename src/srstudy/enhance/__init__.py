@@ -6,4 +6,12 @@ photo       any photograph, in strips              clip        any clip, in segm
 tiles       tiled is equal to whole                writing     segments -> a clip with its sound
 steps       denoising, blend, CLAHE, mark          metadata    what is kept of EXIF and XMP
 engine      the network                            signing     content credentials
+export      Keras -> what `engine` runs, by TensorFlow
 """
+
+import os
+import sys
+
+# Both runtimes report home: OpenVINO by this package, when it is imported; ONNX Runtime on Linux from 1.29 on.
+sys.modules.setdefault("openvino_telemetry", None)
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -18,7 +18,7 @@ from PIL import Image
 
 from srstudy.enhance import tiles
 from srstudy.enhance.engine import SCALE, Engine
-from srstudy.enhance.steps import DENOISE_REACH, Steps, blended, denoised, difference, marked, with_clahe
+from srstudy.enhance.steps import DENOISE_REACH, Steps, blended, denoised, difference, label, marked, with_clahe
 from srstudy.enhance.writing import Format, join, write_segment
 from srstudy.files import replacing, write_json
 from srstudy.photos.clips import DEINTERLACER, Clip, Frame, open_clip
@@ -49,15 +49,20 @@ def enhance_clip(path: Path, target: Path, frames_file: Path, engine: Engine, st
         total = clip.stream.frames or round(float(clip.stream.duration or 0) * clip.time_base * clip.rate)
         offset = min(first.pts, round((clip.container.start_time or 0) / 1_000_000 / clip.time_base))
         _drop_others(folder, plan)
-        segments, done, others = [], 0, 0
-        for group in _groups(chain([first], frames), height, width):
+        segments, count, others = [], 0, 0
+
+        def tell() -> None:
+            nonlocal count
+            count += 1
+            progress(count, max(total, count))
+
+        for group in _groups(chain([first], frames), height, width, tell):
             segments.append(piece := folder / f"{len(segments):06}.nut")
             if piece.is_file() and piece.with_suffix(".json").is_file():
                 deque(group, maxlen=0)
             else:
                 _write(piece, group, engine, steps, tile, how, offset)
-            done, others = done + len(group.times), others + group.fitted
-            progress(done, max(total, done))
+            others += group.fitted
         with replacing(target) as temporary:
             left_out = join(segments, clip, offset, temporary)
         facts = _facts(clip, how, offset) | {"frames_fitted": others, "left_out": left_out}
@@ -74,11 +79,11 @@ def _drop_others(folder: Path, plan: dict[str, Any]) -> None:
         write_json(noted, said)
 
 
-def _groups(frames: Iterator[Frame], height: int, width: int) -> Iterator[_Group]:
+def _groups(frames: Iterator[Frame], height: int, width: int, tell: Callable[[], None]) -> Iterator[_Group]:
     """The frames of each segment, to be read to their end before the next segment's."""
     length = max(SHORTEST, min(LONGEST, SEGMENT // (height * width)))
     for first in frames:
-        yield _Group(chain([first], islice(frames, length - 1)), height, width)
+        yield _Group(chain([first], islice(frames, length - 1)), height, width, tell)
 
 
 def _write(
@@ -93,12 +98,14 @@ def _write(
 
 
 class _Group:
-    """Frames and times of one segment, all of the clip's first size; it remembers their MD5s and times."""
+    """Frames and times of one segment, all of the clip's first size; it remembers their MD5s and times, and calls
+    `tell` for each.
+    """
 
-    def __init__(self, frames: Iterable[Frame], height: int, width: int):
+    def __init__(self, frames: Iterable[Frame], height: int, width: int, tell: Callable[[], None]):
         self.md5s: list[str] = []
         self.times: list[int] = []
-        self.height, self.width, self.fitted, self._frames = height, width, 0, frames
+        self.height, self.width, self.fitted, self._frames, self._tell = height, width, 0, frames, tell
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, int]]:
         for frame in self._frames:
@@ -108,6 +115,7 @@ class _Group:
             if rgb.shape[:2] != (self.height, self.width):
                 rgb, self.fitted = fitted(rgb, self.height, self.width), self.fitted + 1
             yield rgb, frame.pts
+            self._tell()
 
 
 class _Measure:
@@ -132,12 +140,13 @@ def _enlarged(
     """SR and time of each frame of a segment."""
     reach = engine.reach + (DENOISE_REACH if steps.denoise else 0)
     places = tiles.plan(group.height, group.width, reach, tile)
-    waiting: deque[tuple[np.ndarray, int]] = deque()  # the engine is some frames ahead
+    waiting: deque[tuple[np.ndarray, np.ndarray, int]] = deque()  # the engine is some frames ahead
 
     def inputs() -> Iterator[np.ndarray]:
         for rgb, pts in group:
-            waiting.append((rgb, pts))
-            yield np.ascontiguousarray(denoised(rgb, steps.denoise))
+            lr = np.ascontiguousarray(denoised(rgb, steps.denoise))
+            waiting.append((rgb, lr, pts))
+            yield lr
 
     def in_tiles() -> Iterator[np.ndarray]:
         for lr in inputs():
@@ -146,8 +155,8 @@ def _enlarged(
 
     whole = len(places[0]) == len(places[1]) == 1
     for sr in engine.run(inputs()) if whole else in_tiles():
-        rgb, pts = waiting.popleft()
-        sr = blended(rgb, sr, steps.strength)
+        rgb, lr, pts = waiting.popleft()
+        sr = blended(lr, sr, steps.strength)
         measure.add(rgb, sr)
         if steps.clahe:
             sr = with_clahe(pyvips.Image.new_from_array(sr).copy(interpretation="srgb")).numpy()
@@ -172,7 +181,7 @@ def _facts(clip: Clip, how: Format, offset: int) -> dict[str, Any]:
         "frames_deinterlaced": clip.deinterlaced, "deinterlacer": DEINTERLACER if clip.deinterlaced else None,
         "sizes": sorted(clip.sizes), "time_base": str(how.time_base), "rate": str(how.rate),
         "starts_at": round(float(offset * clip.time_base), 6), "pixel_shape": str(how.shape), "codec": how.codec,
-        "colour": asdict(how.colour),
+        "colour": asdict(how.colour), "too_small_for_the_mark": label(how.height, how.width) is None,
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from srstudy import StudyError
 from srstudy.enhance import models
+from srstudy.photos.archives import printable
 
 MODES, CODECS = ("view", "evidence"), ("h264", "ffv1")
 
@@ -77,7 +78,7 @@ def _enhance(options: argparse.Namespace) -> int:
 
     engine, failed = Engine(models.find_model(settings.model), settings.mode), 0
     print(models.CAUTION, file=sys.stderr)
-    many = tqdm(pairs, unit="file", disable=len(pairs) < 10)
+    many = tqdm(pairs, unit="file", disable=len(pairs) < 10 or None)
     for source, target in many:
         try:
             with _bar(source, hidden=len(pairs) >= 10) as bar:
@@ -201,11 +202,10 @@ def _inputs(given: list[str], endings: set[str]) -> list[Path]:
 
 
 class _bar(tqdm):
-    """A bar of megapixels or frames that is told how far it is."""
+    """A bar of megapixels or frames that is told how far it is; none where nobody looks."""
 
     def __init__(self, path: Path, hidden: bool = False):
-        self._unit = "frame" if path.suffix.lower() not in (".png", ".jpg") else "Mpx"
-        super().__init__(desc=path.name[:30], unit="", disable=hidden, leave=False, dynamic_ncols=True)
+        super().__init__(desc=printable(path.name)[:30], disable=hidden or None, leave=False, dynamic_ncols=True)
 
     def to(self, done: float, total: float) -> None:
         self.total = total

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
-import sys
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
@@ -14,14 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import openvino
+from openvino import opset13
 
 from srstudy import StudyError
-
-# Both runtimes report home when they are imported, OpenVINO by this package, ONNX Runtime on Linux from 1.29 on.
-sys.modules.setdefault("openvino_telemetry", None)
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import openvino  # noqa: E402
-from openvino import opset13  # noqa: E402
 
 Mode = Literal["view", "evidence"]
 SCALE = 4
@@ -49,9 +43,10 @@ class Engine:
         try:
             self._model = self._core.read_model(content)
             (shape,) = (port.partial_shape for port in self._model.inputs)
-            kernels = (op.input(1).get_partial_shape()[2].get_length() for op in self._model.get_ops()
-                       if op.get_type_name() == "Convolution")  # fmt: skip
-            self.reach = sum(size // 2 for size in kernels)  # px of LR that a pixel of SR may depend on
+            convolutions = (op for op in self._model.get_ops() if op.get_type_name() == "Convolution")
+            kernels = [op.input(1).get_partial_shape() for op in convolutions]
+            # px of LR that a pixel of SR may depend on; those of one channel interpolate, beside the others
+            self.reach = sum(shape[2].get_length() // 2 for shape in kernels if shape[1].get_length() > 1)
         except Exception as error:
             raise StudyError(f"{model}: {NO_MODEL}.") from error
         if len(shape) != 4 or shape[3] != 3:
@@ -68,18 +63,22 @@ class Engine:
         Float levels are not rounded and may lie a little outside 0 to 255.
         """
         waiting: deque = deque()
-        for number, patch in enumerate(patches):
-            if self._session and patch.dtype == np.uint8:
-                yield self._session.run(None, {"lr": patch[None]})[0][0]
-                continue
-            requests = self._requests(patch.shape, patch.dtype)
-            if len(waiting) == AHEAD:
+        try:
+            for number, patch in enumerate(patches):
+                if self._session and patch.dtype == np.uint8:
+                    yield self._session.run(None, {"lr": patch[None]})[0][0]
+                    continue
+                requests = self._requests(patch.shape, patch.dtype)
+                if len(waiting) == AHEAD:
+                    yield _result(waiting.popleft())
+                request = requests[number % AHEAD]
+                request.start_async([patch[None]], share_inputs=False)
+                waiting.append(request)
+            while waiting:
                 yield _result(waiting.popleft())
-            request = requests[number % AHEAD]
-            request.start_async([patch[None]], share_inputs=False)
-            waiting.append(request)
-        while waiting:
-            yield _result(waiting.popleft())
+        finally:
+            for request in waiting:  # who stops in the middle may begin again
+                request.wait()
 
     def describe(self) -> dict[str, str | int]:
         """What computes, for a record: versions, device, precision, threads."""
@@ -91,7 +90,9 @@ class Engine:
         return {
             "runtime": f"openvino {version('openvino')}",
             "device": self._core.get_property("CPU", "FULL_DEVICE_NAME").strip(),
-            "precision": "int8" if self._integers else kind.get_type_name(),
+            "precision": "int8"
+            if self._integers and next(iter(self._compiled))[1] == "uint8"
+            else kind.get_type_name(),
             "threads": threads,
         }
 

@@ -8,10 +8,11 @@ taken; EXIF's orientation is carried out.
 
 from __future__ import annotations
 
+import gc
 import io
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,6 +128,7 @@ def open_photo(path: Path) -> Source:
 
 
 def _opened(path: Path, access: str = "sequential") -> pyvips.Image:
+    pyvips.Error("")  # takes what libvips still has to say of another picture
     try:  # brackets at the end of a name would be options; at a lesser `fail_on`, what a TIFF lacks is black
         return pyvips.Image.new_from_file(f"{path}[]", access=access, fail_on="error")
     except pyvips.Error as error:
@@ -190,7 +192,9 @@ def enhance_photo(source: Source, target: Path, engine: Engine, steps: Steps, to
             image.set_type(pyvips.GValue.blob_type, "icc-profile-data", pyvips.Image.profile_load("srgb"))
         image.write_to_file(f"{target}{options}")
     except pyvips.Error as error:
-        raise pipe.error or _not_written(error, target) from None
+        raise pipe.error or _not_written(error, source.path) from None
+    finally:
+        pipe.close()
     if pipe.error:
         raise pipe.error
     return consistency
@@ -244,7 +248,7 @@ class Reader:
 class Pipe:
     """A stream of bytes for libvips. What goes wrong while they are made is kept in `error`."""
 
-    def __init__(self, content: Iterator[bytes]):
+    def __init__(self, content: Generator[bytes, None, None]):
         self.error: BaseException | None = None
         self.source = pyvips.SourceCustom()
         self._content, self._rest = content, memoryview(b"")
@@ -259,8 +263,15 @@ class Pipe:
         part, self._rest = bytes(self._rest[:size]), self._rest[size:]
         return part
 
+    def close(self) -> None:
+        """Let go of what it holds: strips of pictures, which libvips' objects and it would keep for each other."""
+        del self.source
+        self._rest = memoryview(b"")
+        self._content.close()
+        gc.collect()
 
-def _png(width: int, height: int, bands: int, bits: int, strips: Iterator[np.ndarray]) -> Iterator[bytes]:
+
+def _png(width: int, height: int, bands: int, bits: int, strips: Iterator[np.ndarray]) -> Generator[bytes, None, None]:
     """An uncompressed PNG, strip by strip: the one format that libvips reads from a stream in every build."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
@@ -322,8 +333,8 @@ def _reason(error: pyvips.Error, path: Path) -> str:
     return f"damaged image ({said or error.message}); replace it"
 
 
-def _not_written(error: pyvips.Error, target: Path) -> StudyError:
+def _not_written(error: pyvips.Error, path: Path) -> StudyError:
     said = " ".join(str(error).split())
     if any(words in said for words in ("No space left", "write error", "Disk full", "unable to write")):
-        return StudyError(f"{target.name}: can't be written, is the disk full? Free some space and run again.")
-    return StudyError(f"{target.name}: can't be written ({said}).")
+        said = "is the disk full? Free some space and run again"
+    return StudyError(f"{path}: its enlargement can't be written ({said}).")

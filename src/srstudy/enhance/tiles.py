@@ -10,7 +10,7 @@ import numpy as np
 
 from srstudy.enhance.engine import SCALE, Engine
 
-STEP = 64  # px: sides of what is kept of a tile are multiples
+STEP = 16  # px: sides of what is kept of a tile are multiples
 WHOLE = 160_000  # px of LR that are computed at once, unless the user says otherwise: 400 x 400
 Rows = Callable[[int, int], np.ndarray]
 

@@ -137,6 +137,7 @@ def _is_done(target: Path, original: dict, model: dict, settings: dict) -> bool:
     try:
         record = read_record(beside(target, "record.json"))
         same = all(record[key]["sha256"] == value["sha256"] for key, value in (("input", original), ("model", model)))
+        same &= record["model"].get("integers_sha256") == model.get("integers_sha256")
         return same and record["settings"] == settings and sha256(target) == record["output"]["sha256"]
     except (StudyError, OSError):
         return False

@@ -22,7 +22,7 @@ from srstudy.photos.frames import Colour, digest, matrix_of
 
 # No B-frames: segments then follow each other without a seam. Threads and instructions of the processor, unless fixed,
 # change the bytes that x264 writes.
-X264 = {"preset": "veryfast", "crf": "16", "bf": "0", "x264-params": "threads=1:cpu-independent=1"}
+X264 = {"preset": "veryfast", "crf": "16", "bf": "0", "x264-params": "threads=1:cpu-independent=1:force-cfr=1"}
 CODECS = {
     "h264": ("libx264", "yuv420p", X264),
     "ffv1": ("ffv1", "bgr0", {"level": "3", "g": "1", "slices": "4", "slicecrc": "1"}),
