@@ -141,8 +141,8 @@ def view(folder: Path, options: argparse.Namespace) -> list[tuple]:
     for hr in options.hr:
         for model in names():
             found = child("quality", hr, model)
-            rows.append((hr.name, model, "PSNR-Y of evidence, dB", f"{found['evidence']:.3f}"))
-            rows.append((hr.name, model, "less that of view, dB", f"{found['evidence'] - found['view']:.4f}"))
+            rows.append((hr.parent.name, model, "PSNR-Y of evidence, dB", f"{found['evidence']:.3f}"))
+            rows.append((hr.parent.name, model, "less that of view, dB", f"{found['evidence'] - found['view']:.4f}"))
     return rows
 
 
@@ -196,20 +196,20 @@ def clip_child(path: str, model: str) -> dict:
 
 
 def photo_child(path: str, model: str, rounds: str = "1") -> dict:
-    """Seconds from file to file, of the last of so many rounds, and the peak of memory."""
+    """Seconds from file to file, of the last of so many rounds, and the first one's peak of memory."""
     from timing import peak_bytes
 
     from srstudy.enhance.engine import Engine
     from srstudy.enhance.models import find_model
     from srstudy.enhance.work import Settings, enhance
 
-    engine = Engine(find_model(model))
+    engine, peak = Engine(find_model(model)), 0
     for _ in range(int(rounds)):
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
             enhance(Path(path), Path(folder, f"x{Path(path).suffix}"), Settings(model), engine, lambda *_: None)
-            seconds = time.perf_counter() - start
-    return {"seconds": seconds, "peak_gb": peak_bytes() / 2**30}
+            seconds, peak = time.perf_counter() - start, peak or peak_bytes()
+    return {"seconds": seconds, "peak_gb": peak / 2**30}
 
 
 def enhancer_child(root: str, picture: str, rounds: str) -> dict:
