@@ -92,7 +92,7 @@ def imported(*folders: str) -> set[str]:
     ("folders", "extras"),
     [
         (("src", "notebooks"), ("study", "sign", "metrics", "export")),
-        (("tests",), ("dev", "metrics", "export")),
+        (("tests",), ("dev", "metrics", "export", "web")),
         (("benchmarks",), ("study", "bench", "metrics")),
     ],
 )
