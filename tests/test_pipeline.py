@@ -143,7 +143,7 @@ def test_cards_unfinished_trainings_and_notebooks_beside_a_given_model_touch_not
     pristine.write("models/pretrained/srgan/03_train.ipynb", "{}")
     assert pristine.due() == before
     pristine.write("models/released/recommended-gan/generator.keras", "another")
-    assert pristine.due() == before | {"released@recommended-gan", "evaluate", "footage"}
+    assert pristine.due() == before | {"released@recommended-gan", "evaluate", "footage", "enhance"}
 
 
 @pytest.mark.slow

@@ -40,6 +40,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(temporary)
         yield temporary
+        if temporary.is_file():  # on the disk before its name is: else a power failure may leave it empty
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
         _remove(older)
         if path.is_dir():
             os.rename(path, older)

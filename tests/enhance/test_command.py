@@ -94,8 +94,19 @@ def test_a_second_run_leaves_what_is_finished_and_makes_what_is_not(folder, tmp_
 def test_an_original_is_never_written_over(folder, capsys):
     before = (folder / "one.png").read_bytes()
     assert run("in/one.png", "-o", "in/one.png") == 1 and run("in/one.png", "-o", "in", "--suffix", "") == 1
-    assert (folder / "one.png").read_bytes() == before
-    assert capsys.readouterr().err.count("is the original, which stays as it is") == 2
+    said = capsys.readouterr().err
+    assert "is the original, which stays as it is" in said and "would be written over in/one.png, an input" in said
+    (folder / "one-x4.png").write_bytes(b"the user's own")  # by itself, and as one of the inputs
+    assert run("in/one.png", "-o", "in") == 1 and "no record says that it is an output" in capsys.readouterr().err
+    assert run("in", "-o", "in") == 1 and "would be written over in/one-x4.png, an input" in capsys.readouterr().err
+    assert (folder / "one-x4.png").read_bytes() == b"the user's own" and (folder / "one.png").read_bytes() == before
+
+
+def test_outputs_are_no_inputs_of_the_next_run(folder, capsys):
+    assert run("in/one.png", "in/two.jpg", "-o", "in") == 0
+    made = sorted(path.name for path in folder.iterdir())
+    assert run("in", "-o", "in") == 0 and run("in/*.png", "in/*.jpg", "-o", "in") == 0
+    assert sorted(path.name for path in folder.iterdir()) == made
 
 
 WRONG = [
@@ -159,7 +170,8 @@ def test_the_command_runs_by_its_name_and_verifies(folder, root, tmp_path):
 
     assert start("enhance", folder / "one.png", "-o", tmp_path / "out", "--mode", "evidence")[0] == 0
     record = tmp_path / "out" / "one-x4.png.record.json"
-    assert start("verify", record)[:2] == (0, f"{record}: equal: the output is what the original gives.\n")
+    same = f"{record}: equal: the pixels of the output are what the original gives.\n"
+    assert start("verify", record)[:2] == (0, same)
     (folder / "one.png").write_bytes((folder / "two.jpg").read_bytes())
     code, out, [said] = start("verify", record)
     assert (code, out) == (1, "") and "one.png: the original has changed since it was recorded" in said

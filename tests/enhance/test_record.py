@@ -12,12 +12,13 @@ import tifffile
 from PIL import Image
 
 from srstudy import StudyError
+from srstudy.enhance import work
 from srstudy.enhance.record import beside, page, read_record
 from srstudy.enhance.steps import Steps
 from srstudy.enhance.work import Settings, enhance, verify
 
 ALL = Steps(denoise=6, strength=0.5, clahe=True)
-EQUAL = "equal: the output is what the original gives"
+EQUAL = "equal: the pixels of the output are what the original gives"
 
 
 @pytest.fixture
@@ -36,6 +37,12 @@ def make(evidence, save_image, photo, tmp_path):
 
 def again(record, original=None):
     return verify(record, original, lambda done, total: None)
+
+
+def test_two_runs_are_not_at_one_output_at_a_time(make, tmp_path):
+    with work._alone(tmp_path / "out" / "a-x4.png"), pytest.raises(StudyError, match="another run is writing it"):
+        make()
+    assert make()[0].is_file() and not list((tmp_path / "out").glob("*.lock"))
 
 
 def sha256(path):

@@ -32,8 +32,8 @@ FOLDERS = {  # the folder among a stage's outputs
 
 @pytest.fixture(scope="module")
 def finished(clone) -> Path:
-    """The clone after `dvc repro`: inputs, scans, data, sets, prepare, trainings, evaluate, footage, report."""
-    assert len(repro(clone)) == 1 + len(PARAMS["data"]["sources"]) + 1 + len(SETS) + 1 + len(VARIANTS) + 3
+    """The clone after `dvc repro`: inputs, scans, data, sets, prepare, trainings, and the last four."""
+    assert len(repro(clone)) == 1 + len(PARAMS["data"]["sources"]) + 1 + len(SETS) + 1 + len(VARIANTS) + 4
     return clone
 
 

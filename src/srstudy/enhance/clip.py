@@ -12,10 +12,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pyvips
 from PIL import Image
 
+from srstudy import StudyError
 from srstudy.enhance import tiles
 from srstudy.enhance.engine import SCALE, Engine
 from srstudy.enhance.steps import DENOISE_REACH, Steps, blended, denoised, difference, label, marked, with_clahe
@@ -38,6 +40,7 @@ def enhance_clip(path: Path, target: Path, frames_file: Path, engine: Engine, st
     """Write the enlargement of the clip at `path`, and a row for each frame to `frames_file`; give what a record says.
 
     `plan` is all that decides the result: segments of another plan are dropped. `progress(done, total)` counts frames.
+    The caller removes `parts_of(target)` when all that it writes besides is there.
     `reading` is how `open_clip` shall. Raises StudyError for a clip that can't be read, and when the disk is full.
     """
     folder, clip = parts_of(target), open_clip(path, **reading)
@@ -58,7 +61,7 @@ def enhance_clip(path: Path, target: Path, frames_file: Path, engine: Engine, st
 
         for group in _groups(chain([first], frames), height, width, tell):
             segments.append(piece := folder / f"{len(segments):06}.nut")
-            if piece.is_file() and piece.with_suffix(".json").is_file():
+            if _is_whole(piece):
                 deque(group, maxlen=0)
             else:
                 _write(piece, group, engine, steps, tile, how, offset)
@@ -67,8 +70,17 @@ def enhance_clip(path: Path, target: Path, frames_file: Path, engine: Engine, st
             left_out = join(segments, clip, offset, temporary)
         facts = _facts(clip, how, offset) | {"frames_fitted": others, "left_out": left_out}
         facts |= _summary(segments, frames_file)
-    shutil.rmtree(folder, ignore_errors=True)
     return facts
+
+
+def _is_whole(piece: Path) -> bool:
+    """Whether a segment of an earlier run has a packet for each frame; not if the machine failed meanwhile."""
+    try:
+        rows = json.loads(piece.with_suffix(".json").read_text(encoding="utf-8"))
+        with av.open(str(piece)) as container:
+            return len(rows) == sum(1 for packet in container.demux(video=0) if packet.size)
+    except (OSError, ValueError, av.FFmpegError):
+        return False
 
 
 def _drop_others(folder: Path, plan: dict[str, Any]) -> None:
@@ -94,7 +106,10 @@ def _write(
     with replacing(piece) as temporary:
         enlarged = _enlarged(group, engine, steps, measure, tile)
         written = write_segment(temporary, ((sr, pts - offset) for sr, pts in enlarged), how)
-    write_json(piece.with_suffix(".json"), [*zip(group.times, group.md5s, written, measure.squares, measure.flicker)])
+    rows = [*zip(group.times, group.md5s, written, measure.squares, measure.flicker)]
+    if len(written) != len(group.times):
+        raise StudyError(f"{piece}: {len(written)} of {len(group.times)} frames can be read again; run it again.")
+    write_json(piece.with_suffix(".json"), rows)
 
 
 class _Group:
@@ -123,15 +138,15 @@ class _Measure:
 
     def __init__(self):
         self.squares: list[float] = []
-        self.flicker: list[float] = []
+        self.flicker: list[float | None] = []  # of a segment's first frame it is not known
         self._before = None
 
     def add(self, lr: np.ndarray, sr: np.ndarray) -> None:
         self.squares.append(float(np.square(difference(lr, sr)).mean()))
         thin = sr[::SCALE, ::SCALE].astype(np.int16), lr.astype(np.int16)
-        before, self._before = self._before or thin, thin
-        changes = [float(np.abs(now - then).mean()) for now, then in zip(thin, before)]
-        self.flicker.append(changes[0] - changes[1])
+        changes = [float(np.abs(now - then).mean()) for now, then in zip(thin, self._before or ())]
+        self.flicker.append(changes[0] - changes[1] if changes else None)
+        self._before = thin
 
 
 def _enlarged(
@@ -187,7 +202,7 @@ def _facts(clip: Clip, how: Format, offset: int) -> dict[str, Any]:
 
 def _summary(segments: list[Path], frames_file: Path) -> dict[str, Any]:
     """Write each frame's row; give their number and what they have in common. Rows are never all in memory."""
-    count, decibels, changes, least = 0, 0.0, 0.0, HIGHEST
+    count, known, decibels, changes, least = 0, 0, 0.0, 0.0, HIGHEST
     with replacing(frames_file) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["frame", "time", "md5_in", "md5_out", "consistency_db", "flicker"])
@@ -195,9 +210,11 @@ def _summary(segments: list[Path], frames_file: Path) -> dict[str, Any]:
             rows = json.loads(piece.with_suffix(".json").read_text(encoding="utf-8"))
             for time, md5_in, md5_out, square, flicker in rows:
                 psnr = min(HIGHEST, float(10 * np.log10(255**2 / square))) if square else HIGHEST
-                table.writerow([count, time, md5_in, md5_out, f"{psnr:.2f}", f"{flicker:.3f}"])
-                count, decibels, changes, least = count + 1, decibels + psnr, changes + flicker, min(least, psnr)
+                told = "" if flicker is None else f"{flicker:.3f}"
+                table.writerow([count, time, md5_in, md5_out, f"{psnr:.2f}", told])
+                known, changes = known + (flicker is not None), changes + (flicker or 0.0)
+                count, decibels, least = count + 1, decibels + psnr, min(least, psnr)
     return {
-        "frames": count, "flicker_levels": round(changes / max(1, count - 1), 3),
+        "frames": count, "flicker_levels": round(changes / max(1, known), 3),
         "consistency": {"psnr_db_mean": round(decibels / count, 2), "psnr_db_least": round(least, 2)},
     }  # fmt: skip

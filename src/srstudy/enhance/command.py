@@ -61,7 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on where it was.", file=sys.stderr)
+        print(
+            "stopped; the same command goes on where it was." if options.command == "enhance" else "stopped.",
+            file=sys.stderr,
+        )
         return 130
 
 
@@ -74,6 +77,7 @@ def _models(options: argparse.Namespace) -> int:
 def _enhance(options: argparse.Namespace) -> int:
     settings, signer, pairs = _settings(options), _signer(options), [*_pairs(options)]
     from srstudy.enhance.engine import Engine  # now that the command is known to be right
+    from srstudy.enhance.record import notes
     from srstudy.enhance.work import enhance
 
     engine, failed = Engine(models.find_model(settings.model), settings.mode), 0
@@ -85,7 +89,9 @@ def _enhance(options: argparse.Namespace) -> int:
                 made = enhance(source, target, settings, engine, bar.to, signer)
             if len(pairs) < 10 or not made:
                 tqdm.write(f"{target}{'' if made else ': is there already'}")
-        except (StudyError, OSError) as error:
+                for note in notes(target) if made else ():
+                    tqdm.write(f"  {note}")
+        except Exception as error:  # whatever it is, the others go on
             failed += 1
             tqdm.write(f"error: {_sentence(error, source, target)}", file=sys.stderr)
     if failed and len(pairs) > 1:
@@ -98,10 +104,14 @@ def _verify(options: argparse.Namespace) -> int:
 
     good = True
     for path in map(Path, options.records):
-        with _bar(path) as bar:
-            same, said = verify(path, Path(options.original) if options.original else None, bar.to)
-        print(f"{path}: {said}.")
-        good &= same
+        try:
+            with _bar(path) as bar:
+                same, said = verify(path, Path(options.original) if options.original else None, bar.to)
+            print(f"{path}: {said}.")
+            good &= same
+        except Exception as error:  # the other records are looked at all the same
+            good = False
+            print(f"error: {_sentence(error, path, path)}", file=sys.stderr)
     return 0 if good else 1
 
 
@@ -145,7 +155,10 @@ def _pairs(options: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
     from srstudy.photos.clips import open_clip
 
     codec = options.codec or ("ffv1" if options.mode == "evidence" else "h264")
-    sources, out, taken = _inputs([*options.inputs, *options.input], READ | CLIPS), Path(options.output), {}
+    sources, out = _inputs([*options.inputs, *options.input], READ | CLIPS), Path(options.output).expanduser()
+    inputs, taken = {str(source.resolve()).casefold() for source in sources}, {}
+    if not out.is_dir() and out.suffix.lower() in READ - WRITTEN.keys():
+        raise StudyError(f"{out}: photographs are written as {', '.join(WRITTEN)}; name the output so.")
     exact = len(sources) == 1 and not out.is_dir() and out.suffix.lower() in {*WRITTEN, *CONTAINERS[codec], *CLIPS}
     for source in sources:
         video = is_clip(source)
@@ -166,14 +179,14 @@ def _pairs(options: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
                 ending = CONTAINERS[codec][0]  # what is wrong is said when its turn comes
         else:
             same = source.suffix.lower() if options.mode == "view" and source.suffix.lower() in WRITTEN else ".png"
-            ending = options.ext or same
+            ending = f".{options.ext.lower().lstrip('.')}" if options.ext else same
             if ending not in WRITTEN:
                 raise StudyError(f"--ext {ending}: photographs are written as {', '.join(WRITTEN)}.")
         target = out / f"{source.stem}{options.suffix}{ending}"
-        if (other := taken.setdefault(str(target).casefold(), source)) != source:
-            raise StudyError(
-                f"{source}: would be written over that of {other}; rename one of them, or give two folders."
-            )
+        if (key := str(target.resolve()).casefold()) in inputs:
+            raise StudyError(f"{source}: would be written over {target}, an input; give another folder or --suffix.")
+        if (other := taken.setdefault(key, source)) != source:
+            raise StudyError(f"{source}: would be written over that of {other}; rename one, or give two folders.")
         yield source, target
 
 
@@ -182,23 +195,26 @@ def _inputs(given: list[str], endings: set[str]) -> list[Path]:
     for text in given:
         path = Path(text).expanduser()
         if path.is_dir():
-            inside = sorted(
-                file for file in path.iterdir() if file.suffix.lower() in endings and not file.name.startswith(".")
-            )
-            inside = [file for file in inside if not file.with_name(f"{file.name}.record.json").exists()]
-            inside = [file for file in inside if not file.name.endswith(".consistency.png")]
+            inside = (file for file in path.iterdir() if not file.name.startswith("."))
+            inside = [file for file in sorted(inside) if file.suffix.lower() in endings and not _is_ours(file)]
             if not inside:
                 raise StudyError(f"{path}: no photograph or clip in this folder; give another.")
             found += inside
         elif path.is_file():
             found.append(path)
         elif matching := sorted(map(Path, glob.glob(str(path), recursive=True))):
-            found += [file for file in matching if file.is_file()]
+            found += [file for file in matching if file.is_file() and not _is_ours(file)]
         else:
             raise StudyError(f"{path}: no such file or folder, and no pattern that fits one; check the path.")
     if not found:
-        raise StudyError("enhance: no input; give files, folders or patterns.")
+        raise StudyError("enhance: no input but earlier outputs, or none; give files, folders or patterns.")
     return list(dict.fromkeys(found))
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether it is an output, which has a record, or lies beside one."""
+    made = (".record.json", ".record.html", ".frames.csv", ".consistency.png", ".c2pa")
+    return file.name.endswith(made) or file.with_name(f"{file.name}.record.json").is_file()
 
 
 class _bar(tqdm):
@@ -215,6 +231,8 @@ class _bar(tqdm):
 def _sentence(error: Exception, source: Path, target: Path) -> str:
     if isinstance(error, StudyError):
         return " ".join(str(error).split())
+    if not isinstance(error, OSError):
+        return " ".join(f"{source}: {type(error).__name__}: {error}; look at the file, or leave it out.".split())
     if error.errno == errno.ENOSPC:
         return f"{target}: the disk is full; free some space and run the same command again."
     return f"{error.filename or target}: {error.strerror or error}; check its permissions (for {source.name})."

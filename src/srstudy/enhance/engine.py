@@ -80,20 +80,19 @@ class Engine:
             for request in waiting:  # who stops in the middle may begin again
                 request.wait()
 
-    def describe(self) -> dict[str, str | int]:
-        """What computes, for a record: versions, device, precision, threads."""
-        if self._session:
+    def describe(self, deep: bool = False) -> dict[str, str | int]:
+        """What computes, for a record: versions, device, precision, threads; `deep` of 16-bit samples."""
+        if self._session and not deep:
             return {"runtime": f"onnxruntime {version('onnxruntime')}", "device": "CUDA", "precision": "f32"}
-        used = next(iter(self._compiled.values()), None) or self._requests((16, 16, 3), np.dtype(np.uint8))
-        kind, threads = (used[0].get_compiled_model().get_property(key)
-                         for key in ("INFERENCE_PRECISION_HINT", "INFERENCE_NUM_THREADS"))  # fmt: skip
+        kind = np.dtype(np.float32 if deep else np.uint8)
+        used = next((found for (_, name), found in self._compiled.items() if name == str(kind)), None)
+        compiled = (used or self._requests((16, 16, 3), kind))[0].get_compiled_model()
+        precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         return {
             "runtime": f"openvino {version('openvino')}",
             "device": self._core.get_property("CPU", "FULL_DEVICE_NAME").strip(),
-            "precision": "int8"
-            if self._integers and next(iter(self._compiled))[1] == "uint8"
-            else kind.get_type_name(),
-            "threads": threads,
+            "precision": "int8" if self._integers and not deep else precision,
+            "threads": compiled.get_property("INFERENCE_NUM_THREADS"),
         }
 
     def _requests(self, shape: tuple[int, ...], dtype: np.dtype) -> list[openvino.InferRequest]:

@@ -68,6 +68,8 @@ def export(model: keras.Model, path: Path) -> None:
         sr = tf.round((network(tf.cast(lr, tf.float32) / 127.5 - 1.0) + 1.0) * 127.5)
         return tf.cast(tf.clip_by_value(sr, 0.0, 255.0), tf.uint8)  # runtimes disagree on what a cast does beyond
 
+    for old in (".int8.xml", ".int8.bin"):  # of another network
+        path.with_suffix(old).unlink(missing_ok=True)
     with replacing(path) as temporary:
         tf2onnx.convert.from_function(enlarge, input_signature=signature, opset=OPSET, output_path=str(temporary))
 

@@ -80,6 +80,18 @@ def read_record(path: Path) -> dict[str, Any]:
     raise StudyError(f"{path}: no record of this tool ({said}); give the .record.json beside an output.")
 
 
+def notes(target: Path) -> list[str]:
+    """What a user should know of an output without opening its record: what was lost, left out or not so simple."""
+    what = read_record(beside(target, "record.json"))["what"]
+    lost = [f"{what['packets_lost']} packets did not decode"] if what.get("packets_lost") else []
+    return [
+        *what.get("notes", []),
+        *what.get("left_out", []),
+        *lost,
+        *(["it ends cut"] if what.get("ends_cut") else []),
+    ]
+
+
 def page(title: str, record: dict[str, Any], picture: bytes) -> str:
     """The record as HTML without any file or address beside it."""
     shown = f"""<h2>Where SR differs from LR</h2>

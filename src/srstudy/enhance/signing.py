@@ -54,7 +54,7 @@ class Signer:
         try:
             import c2pa
         except ImportError as error:
-            raise StudyError("--sign-key: needs c2pa-python; run `pip install 'srstudy[sign]'`.") from error
+            raise StudyError('--sign-key: needs c2pa-python; run `pip install ".[enhance,sign]"`.') from error
         name, version = tool.split()
         action = {"action": "c2pa.created", "digitalSourceType": SOURCE_TYPE, "softwareAgent": tool}
         manifest = {

@@ -12,6 +12,7 @@ from srstudy.enhance.engine import SCALE, Engine
 
 STEP = 16  # px: sides of what is kept of a tile are multiples
 WHOLE = 160_000  # px of LR that are computed at once, unless the user says otherwise: 400 x 400
+STRIP = 2_000_000  # px of LR of a strip, which is kept as SR several times while it is written: 100 MB each
 Rows = Callable[[int, int], np.ndarray]
 
 
@@ -47,7 +48,7 @@ def plan(height: int, width: int, reach: int, tile: int | None = None) -> tuple[
     if tile is None and height * width <= WHOLE:
         return spans(height, height, 0), spans(width, width, 0)
     side = tile or round(WHOLE**0.5)
-    return spans(height, side, reach), spans(width, side, reach)
+    return spans(height, max(STEP, min(side, STRIP // width)), reach), spans(width, side, reach)
 
 
 def enlarged(

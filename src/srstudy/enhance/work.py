@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyvips
+from filelock import FileLock, Timeout
 
 from srstudy import StudyError
 from srstudy.enhance import clip, photo, signing
@@ -27,6 +32,7 @@ CLIPS = {
     ".3gp", ".264", ".265", ".asf", ".avi", ".dav", ".dv", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg",
     ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".vob", ".webm", ".wmv",
 }  # fmt: skip
+LONGEST = 230  # bytes of an output's name: file systems take 255, and its record's name is longer
 Progress = Callable[[float, float], None]  # how much is done, of how much
 
 
@@ -62,22 +68,52 @@ def enhance(source: Path, target: Path, settings: Settings, engine: Engine, prog
 
     Raises StudyError for what the user can mend. There is no record then, and no half of an output.
     """
+    with _alone(target):
+        return _enhance(source, target, settings, engine, progress, signer)
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Keep other runs, of this machine or another, from the same output. Raises StudyError if one is at it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(target.with_name(f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StudyError(f"{target}: another run is writing it; wait for that, or stop it.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        with suppress(OSError):
+            os.unlink(lock.lock_file)
+
+
+def _enhance(source: Path, target: Path, settings: Settings, engine: Engine, progress: Progress,
+             signer: signing.Signer | None) -> bool:  # fmt: skip
     if odd := [name for name in map(str, (source, target)) if printable(name) != name]:
         raise StudyError(f"{printable(odd[0])}: a name that is not UTF-8; rename it.")
     if target.exists() and target.samefile(source):
         raise StudyError(f"{target}: is the original, which stays as it is; give another folder or --suffix.")
+    if target.exists() and not (beside(target, "record.json").is_file() or clip.parts_of(target).is_dir()):
+        raise StudyError(f"{target}: is there already, and no record says that it is an output; move it away.")
+    if len(os.fsencode(target.name)) > LONGEST:
+        raise StudyError(f"{target.name}: is too long a name for what lies beside it; give a shorter one.")
     original = {"file": _from(target.parent, source), "sha256": sha256(source), "bytes": source.stat().st_size}
     model = {"file": _from(target.parent, engine.path), "sha256": engine.sha256, **card(engine.path)}
     model |= {"integers_sha256": engine.integers} if engine.integers else {}
     given, levels = asdict(settings), None
-    if _is_done(target, original, model, given):
+    if _is_done(target, original, model, given, signer is not None):
         return False
     began = _now()
     if is_clip(source):
         plan = {"input": original["sha256"], "model": model, "settings": given, "software": software()}
+        plan |= {"computed_by": engine.describe()}
         facts = _clip(source, target, settings, engine, plan, progress)
     else:
         levels, facts = _photo(source, target, settings, engine, progress)
+    if sha256(source) != original["sha256"]:
+        raise StudyError(f"{source}: has changed meanwhile; run the same command again.")
     if signer:
         facts["content_credentials"] = signer.sign(target, TOOL)
     record = {
@@ -88,12 +124,13 @@ def enhance(source: Path, target: Path, settings: Settings, engine: Engine, prog
         "steps": settings.steps.recorded(model["name"]),
         "model": model,
         "settings": given,
-        "computed_by": {"mode": settings.mode, **engine.describe()},
+        "computed_by": {"mode": settings.mode, **engine.describe(facts.get("bits") == 16)},
         "software": software(),
         "began": began,
         "ended": _now(),
     }
     write_record(target, record, levels)
+    shutil.rmtree(clip.parts_of(target), ignore_errors=True)
     return True
 
 
@@ -133,10 +170,11 @@ def _now() -> str:
     return datetime.now(timezone.utc).replace(microsecond=0).isoformat()
 
 
-def _is_done(target: Path, original: dict, model: dict, settings: dict) -> bool:
+def _is_done(target: Path, original: dict, model: dict, settings: dict, signed: bool) -> bool:
     try:
         record = read_record(beside(target, "record.json"))
         same = all(record[key]["sha256"] == value["sha256"] for key, value in (("input", original), ("model", model)))
+        same &= not signed or "content_credentials" in record["what"]
         same &= record["model"].get("integers_sha256") == model.get("integers_sha256")
         return same and record["settings"] == settings and sha256(target) == record["output"]["sha256"]
     except (StudyError, OSError):
@@ -145,9 +183,9 @@ def _is_done(target: Path, original: dict, model: dict, settings: dict) -> bool:
 
 def _from(folder: Path, path: Path) -> str:
     try:
-        return Path(os.path.relpath(path, folder)).as_posix()
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
     except ValueError:  # another drive of Windows
-        return str(path)
+        return str(path.resolve())
 
 
 def verify(path: Path, original: Path | None, progress: Progress) -> tuple[bool, str]:
@@ -176,10 +214,15 @@ def verify(path: Path, original: Path | None, progress: Progress) -> tuple[bool,
         enhance(source, again, given, engine := Engine(model, given.mode), progress)
         worst, where = (_compare_clips if is_clip(source) else _compare_photos)(target, again)
     if worst > 1:
-        then, now = record["computed_by"]["precision"], engine.describe()["precision"]
+        then, now = record["computed_by"]["precision"], engine.describe(record["what"].get("bits") == 16)["precision"]
         other = f"; it was computed in {then}, here in {now}" if then != now else ""
         return False, f"different: by up to {worst} levels, {where}{other}"
-    return True, f"within a level: at most 1, {where}" if worst else "equal: the output is what the original gives"
+    return (
+        True,
+        f"within a level: at most 1, {where}"
+        if worst
+        else "equal: the pixels of the output are what the original gives",
+    )
 
 
 def _compare_photos(one: Path, other: Path) -> tuple[int, str]:
@@ -195,9 +238,9 @@ def _compare_photos(one: Path, other: Path) -> tuple[int, str]:
 def _compare_clips(one: Path, other: Path) -> tuple[int, str]:
     first, second, worst, where = open_clip(one), open_clip(other), 0, ""
     with first.container, second.container:
-        for number, (a, b) in enumerate(zip(first.frames(), second.frames(), strict=True)):
-            if a.rgb.shape != b.rgb.shape:
-                return 255, f"in size, from frame {number} on"
+        for number, (a, b) in enumerate(zip_longest(first.frames(), second.frames())):
+            if a is None or b is None or a.rgb.shape != b.rgb.shape or a.pts != b.pts:
+                return 255, f"in number, size or time of frames, from frame {number} on"
             if a.md5 != b.md5 and (levels := np.abs(a.rgb.astype(np.int16) - b.rgb)).max() > worst:
                 worst, where = int(levels.max()), f"most in frame {number}"
     return worst, where

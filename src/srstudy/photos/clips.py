@@ -6,6 +6,7 @@ docs/footage.md says which guesses about it are wrong, and how that was seen.
 from __future__ import annotations
 
 import bisect
+import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from srstudy import StudyError
 from srstudy.photos.frames import Colour, ToRgb, colour_of, digest, upright
 
 Deinterlace = Literal["auto", "always", "never", "refuse"]
+LISTS = {"concat", "dash", "hls", "imf"}  # FFmpeg's formats that name other files
 REORDERED = 16  # frames that a decoder may hold back
 JUMP = 2  # seconds: times that go back further are another clock's
 FASTEST = 240  # frames a second; a higher rate is a clock's, not a camera's
@@ -200,11 +202,16 @@ def open_clip(path: str | Path, deinterlace: Deinterlace = "auto", number: int |
     Raises StudyError, naming the file, if it is missing, no video, or has no such stream.
     """
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        # FFmpeg takes what stands before a colon for a protocol, unless it is told that this is a file.
+        name = f"file:{Path(path).absolute()}" if os.name == "posix" else str(path)
+        container = av.open(name, metadata_errors="replace")
     except FileNotFoundError:
         raise StudyError(f"{path}: no such clip; check the path.") from None
     except (av.FFmpegError, OSError) as error:
         raise StudyError(f"{path}: no video that can be read ({error.strerror}); convert or replace it.") from error
+    if LISTS & set(container.format.name.split(",")):
+        container.close()
+        raise StudyError(f"{path}: is a list of other files, no clip; give those.")
     found = [stream for stream in container.streams if stream.type == "video" and stream.index == number]
     stream = container.streams.best("video") if number is None else next(iter(found), None)
     if stream is None:
