@@ -39,7 +39,7 @@ def finished(clone) -> Path:
 
 def test_every_stage_leaves_its_notebook_and_a_page_of_it(finished):
     titles = {path.stem for path in (finished / "reports").glob("*.ipynb")}
-    assert titles == {"01_data", "02_prepare", "03_train", "04_evaluate", "05_report", "07_cctv"}
+    assert titles == {"01_data", "02_prepare", "03_train", "04_evaluate", "05_report", "07_cctv", "08_enhance"}
     assert all((finished / "models" / name / "03_train.ipynb").is_file() for name in VARIANTS)
     pages = {path.stem for path in (finished / "build" / "pages").iterdir()}
     assert pages >= titles | {f"03_train-{name}" for name in VARIANTS}
