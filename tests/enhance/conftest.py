@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from srstudy.enhance.engine import Engine
-from srstudy.enhance.photo import enhance_photo, open_photo
+from srstudy.enhance.original import open_photo
+from srstudy.enhance.photo import enhance_photo
 from srstudy.enhance.steps import Steps
 
 

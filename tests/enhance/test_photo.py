@@ -12,7 +12,8 @@ from tests.people import PROFILES, STORED, in_space
 
 from srstudy import StudyError
 from srstudy.degrade.bicubic import downscale
-from srstudy.enhance.photo import enhance_photo, open_photo
+from srstudy.enhance.original import open_photo
+from srstudy.enhance.photo import enhance_photo
 from srstudy.enhance.steps import Steps, with_clahe
 from srstudy.photos.images import read_rgb
 
@@ -243,7 +244,7 @@ def test_what_is_too_large_is_refused(enlarge, save_image, small, monkeypatch):
     for ending in ("jpg", "webp", "avif"):
         with pytest.raises(StudyError, match=rf"66000x4 is more than \.{ending} holds; write .tif or .png, by --ext"):
             enlarge(wide, f"out.{ending}")
-    monkeypatch.setattr("srstudy.enhance.photo.MOST_PIXELS", 1000)
+    monkeypatch.setattr("srstudy.enhance.original.MOST_PIXELS", 1000)
     with pytest.raises(StudyError, match="30x40 is too large"):
         open_photo(save_image(small, "a.png"))
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from srstudy import StudyError
 from srstudy.enhance import models
-from srstudy.photos.archives import printable
+from srstudy.enhance.bar import Bar
 
 MODES, CODECS = ("view", "evidence"), ("h264", "ffv1")
 
@@ -85,7 +85,7 @@ def _enhance(options: argparse.Namespace) -> int:
     many = tqdm(pairs, unit="file", disable=len(pairs) < 10 or None)
     for source, target in many:
         try:
-            with _bar(source, hidden=len(pairs) >= 10) as bar:
+            with Bar(source, hidden=len(pairs) >= 10) as bar:
                 made = enhance(source, target, settings, engine, bar.to, signer)
             if len(pairs) < 10 or not made:
                 tqdm.write(f"{target}{'' if made else ': is there already'}")
@@ -105,7 +105,7 @@ def _verify(options: argparse.Namespace) -> int:
     good = True
     for path in map(Path, options.records):
         try:
-            with _bar(path) as bar:
+            with Bar(path) as bar:
                 same, said = verify(path, Path(options.original) if options.original else None, bar.to)
             print(f"{path}: {said}.")
             good &= same
@@ -149,10 +149,11 @@ def _signer(options: argparse.Namespace):
 
 def _pairs(options: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
     """Each original and its output. Raises StudyError where nothing is found, or two would have one name."""
-    from srstudy.enhance.photo import READ, WRITTEN
+    from srstudy.enhance.photo import WRITTEN
     from srstudy.enhance.work import CLIPS, is_clip
     from srstudy.enhance.writing import CONTAINERS, check_container, container_for
     from srstudy.photos.clips import open_clip
+    from srstudy.photos.images import EXTENSIONS as READ
 
     codec = options.codec or ("ffv1" if options.mode == "evidence" else "h264")
     sources, out = _inputs([*options.inputs, *options.input], READ | CLIPS), Path(options.output).expanduser()
@@ -215,17 +216,6 @@ def _is_ours(file: Path) -> bool:
     """Whether it is an output, which has a record, or lies beside one."""
     made = (".record.json", ".record.html", ".frames.csv", ".consistency.png", ".c2pa")
     return file.name.endswith(made) or file.with_name(f"{file.name}.record.json").is_file()
-
-
-class _bar(tqdm):
-    """A bar of megapixels or frames that is told how far it is; none where nobody looks."""
-
-    def __init__(self, path: Path, hidden: bool = False):
-        super().__init__(desc=printable(path.name)[:30], disable=hidden or None, leave=False, dynamic_ncols=True)
-
-    def to(self, done: float, total: float) -> None:
-        self.total = total
-        self.update(done - self.n)
 
 
 def _sentence(error: Exception, source: Path, target: Path) -> str:

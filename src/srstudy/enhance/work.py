@@ -22,11 +22,13 @@ from srstudy import StudyError
 from srstudy.enhance import clip, photo, signing
 from srstudy.enhance.engine import Engine
 from srstudy.enhance.models import CAUTION, card, find_model
+from srstudy.enhance.original import open_photo
 from srstudy.enhance.record import TOOL, beside, read_record, sha256, software, write_record
 from srstudy.enhance.steps import Steps
 from srstudy.files import replacing
 from srstudy.photos.archives import printable
 from srstudy.photos.clips import open_clip
+from srstudy.photos.images import EXTENSIONS
 
 CLIPS = {
     ".3gp", ".264", ".265", ".asf", ".avi", ".dav", ".dv", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg",
@@ -53,10 +55,10 @@ class Settings:
 def is_clip(path: Path) -> bool:
     """By its ending, or where that says nothing, by trying."""
     ending = path.suffix.lower()
-    if ending in CLIPS or ending in photo.READ:
+    if ending in CLIPS or ending in EXTENSIONS:
         return ending in CLIPS
     try:
-        photo.open_photo(path)
+        open_photo(path)
         return False
     except (StudyError, UnicodeError):
         return True
@@ -136,7 +138,7 @@ def _enhance(source: Path, target: Path, settings: Settings, engine: Engine, pro
 
 def _photo(source: Path, target: Path, settings: Settings, engine: Engine,
            progress: Progress) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
-    opened, done = photo.open_photo(source), 0.0
+    opened, done = open_photo(source), 0.0
     height, width = opened.size
 
     def more(share: float) -> None:
