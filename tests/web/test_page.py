@@ -205,6 +205,7 @@ def test_too_large_is_said_before_any_work(page, tmp_path):
     Image.new("L", (5000, 40)).save(tmp_path / "wide.png")
     page.set_input_files("#file", tmp_path / "wide.png")
     expect(page.get_by_role("alert")).to_contain_text("too large: 5000 × 40 pixels")
+    assert page.workers == [], "nothing was begun"
 
 
 def test_cancel_and_then_again(page, tmp_path):
@@ -232,6 +233,8 @@ def test_history_survives_a_reload_and_can_be_deleted(page, tmp_path):
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Delete all").click()
     expect(page.locator("#past")).to_be_hidden()
+    page.reload()
+    assert page.locator("#history li").count() == 0
 
 
 def test_slider_and_lens_by_keyboard(page, tmp_path):

@@ -2,7 +2,8 @@
 
 command     the shell's words                      models      names -> an ONNX file and its card
 work        one file, and its record again         record      JSON, and a page to print
-photo       any photograph, in strips              clip        any clip, in segments
+original    any photograph, read in rows           clip        any clip, in segments
+photo       its enlargement, in strips             bar         how far it is
 tiles       tiled is equal to whole                writing     segments -> a clip with its sound
 steps       denoising, blend, CLAHE, mark          metadata    what is kept of EXIF and XMP
 engine      the network                            signing     content credentials
