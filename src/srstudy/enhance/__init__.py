@@ -16,3 +16,9 @@ import sys
 # Both runtimes report home: OpenVINO by this package, when it is imported; ONNX Runtime on Linux from 1.29 on.
 sys.modules.setdefault("openvino_telemetry", None)
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+# Endings of clips; a file of another one is a clip if it is no photograph.
+CLIPS = {
+    ".3gp", ".264", ".265", ".asf", ".avi", ".dav", ".dv", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg",
+    ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".vob", ".webm", ".wmv",
+}  # fmt: skip

@@ -1,9 +1,8 @@
-"""`srstudy enhance IN... -o OUT`, `srstudy verify RECORD`, `srstudy models`."""
+"""`srstudy enhance IN... -o OUT`, `srstudy verify RECORD`, `srstudy models`; those of a server are in `serve`."""
 
 from __future__ import annotations
 
 import argparse
-import errno
 import glob
 import signal
 import sys
@@ -13,8 +12,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from srstudy import StudyError
-from srstudy.enhance import models
+from srstudy.enhance import CLIPS, models
 from srstudy.enhance.bar import Bar
+from srstudy.serve import command as serving
 
 MODES, CODECS = ("view", "evidence"), ("h264", "ffv1")
 
@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     two.add_argument("records", nargs="+", metavar="RECORD", help="a .record.json beside an output")
     two.add_argument("--original", help="where the original is now")
     commands.add_parser("models", help="list the released models")
+    serving.add_commands(commands)
     return top
 
 
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return {"enhance": _enhance, "verify": _verify, "models": _models}[options.command](options)
+        return COMMANDS[options.command](options)
     except StudyError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
@@ -75,10 +76,11 @@ def _models(options: argparse.Namespace) -> int:
 
 
 def _enhance(options: argparse.Namespace) -> int:
-    settings, signer, pairs = _settings(options), _signer(options), [*_pairs(options)]
+    settings, signer = _settings(options), _signer(options)
+    pairs = [*_pairs(options, settings)]
     from srstudy.enhance.engine import Engine  # now that the command is known to be right
     from srstudy.enhance.record import notes
-    from srstudy.enhance.work import enhance
+    from srstudy.enhance.work import enhance, sentence
 
     engine, failed = Engine(models.find_model(settings.model), settings.mode), 0
     print(models.CAUTION, file=sys.stderr)
@@ -93,14 +95,14 @@ def _enhance(options: argparse.Namespace) -> int:
                     tqdm.write(f"  {note}")
         except Exception as error:  # whatever it is, the others go on
             failed += 1
-            tqdm.write(f"error: {_sentence(error, source, target)}", file=sys.stderr)
+            tqdm.write(f"error: {sentence(error, source, target)}", file=sys.stderr)
     if failed and len(pairs) > 1:
         print(f"{failed} of {len(pairs)} failed.", file=sys.stderr)
     return min(failed, 1)
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from srstudy.enhance.work import verify
+    from srstudy.enhance.work import sentence, verify
 
     good = True
     for path in map(Path, options.records):
@@ -111,7 +113,7 @@ def _verify(options: argparse.Namespace) -> int:
             good &= same
         except Exception as error:  # the other records are looked at all the same
             good = False
-            print(f"error: {_sentence(error, path, path)}", file=sys.stderr)
+            print(f"error: {sentence(error, path, path)}", file=sys.stderr)
     return 0 if good else 1
 
 
@@ -147,42 +149,28 @@ def _signer(options: argparse.Namespace):
     return Signer(*files)
 
 
-def _pairs(options: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
+def _pairs(options: argparse.Namespace, settings) -> Iterator[tuple[Path, Path]]:
     """Each original and its output. Raises StudyError where nothing is found, or two would have one name."""
     from srstudy.enhance.photo import WRITTEN
-    from srstudy.enhance.work import CLIPS, is_clip
-    from srstudy.enhance.writing import CONTAINERS, check_container, container_for
-    from srstudy.photos.clips import open_clip
+    from srstudy.enhance.work import ending_for, is_clip
+    from srstudy.enhance.writing import CONTAINERS, check_container
     from srstudy.photos.images import EXTENSIONS as READ
 
-    codec = options.codec or ("ffv1" if options.mode == "evidence" else "h264")
+    codec, wanted = settings.codec, f".{options.ext.lower().lstrip('.')}" if options.ext else None
     sources, out = _inputs([*options.inputs, *options.input], READ | CLIPS), Path(options.output).expanduser()
     inputs, taken = {str(source.resolve()).casefold() for source in sources}, {}
     if not out.is_dir() and out.suffix.lower() in READ - WRITTEN.keys():
         raise StudyError(f"{out}: photographs are written as {', '.join(WRITTEN)}; name the output so.")
     exact = len(sources) == 1 and not out.is_dir() and out.suffix.lower() in {*WRITTEN, *CONTAINERS[codec], *CLIPS}
     for source in sources:
-        video = is_clip(source)
         if exact:
-            ending = out.suffix.lower()
-            if video:
-                check_container(ending, codec)
-            elif ending not in WRITTEN:
+            if is_clip(source):
+                check_container(out.suffix.lower(), codec)
+            elif out.suffix.lower() not in WRITTEN:
                 raise StudyError(f"{out}: photographs are written as {', '.join(WRITTEN)}; name the output so.")
             yield source, out
             continue
-        if video:
-            try:
-                opened = open_clip(source)
-                with opened.container:
-                    ending = container_for(opened, codec)
-            except StudyError:
-                ending = CONTAINERS[codec][0]  # what is wrong is said when its turn comes
-        else:
-            same = source.suffix.lower() if options.mode == "view" and source.suffix.lower() in WRITTEN else ".png"
-            ending = f".{options.ext.lower().lstrip('.')}" if options.ext else same
-            if ending not in WRITTEN:
-                raise StudyError(f"--ext {ending}: photographs are written as {', '.join(WRITTEN)}.")
+        ending = ending_for(source, settings, wanted)
         target = out / f"{source.stem}{options.suffix}{ending}"
         if (key := str(target.resolve()).casefold()) in inputs:
             raise StudyError(f"{source}: would be written over {target}, an input; give another folder or --suffix.")
@@ -218,11 +206,4 @@ def _is_ours(file: Path) -> bool:
     return file.name.endswith(made) or file.with_name(f"{file.name}.record.json").is_file()
 
 
-def _sentence(error: Exception, source: Path, target: Path) -> str:
-    if isinstance(error, StudyError):
-        return " ".join(str(error).split())
-    if not isinstance(error, OSError):
-        return " ".join(f"{source}: {type(error).__name__}: {error}; look at the file, or leave it out.".split())
-    if error.errno == errno.ENOSPC:
-        return f"{target}: the disk is full; free some space and run the same command again."
-    return f"{error.filename or target}: {error.strerror or error}; check its permissions (for {source.name})."
+COMMANDS = {"enhance": _enhance, "verify": _verify, "models": _models, "serve": serving.serve, "worker": serving.worker}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -19,23 +20,24 @@ import pyvips
 from filelock import FileLock, Timeout
 
 from srstudy import StudyError
-from srstudy.enhance import clip, photo, signing
+from srstudy.enhance import CLIPS, clip, photo, signing
 from srstudy.enhance.engine import Engine
 from srstudy.enhance.models import CAUTION, card, find_model
 from srstudy.enhance.original import open_photo
 from srstudy.enhance.record import TOOL, beside, read_record, sha256, software, write_record
 from srstudy.enhance.steps import Steps
+from srstudy.enhance.writing import CONTAINERS, container_for
 from srstudy.files import replacing
 from srstudy.photos.archives import printable
 from srstudy.photos.clips import open_clip
 from srstudy.photos.images import EXTENSIONS
 
-CLIPS = {
-    ".3gp", ".264", ".265", ".asf", ".avi", ".dav", ".dv", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".m4v", ".mjpeg",
-    ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".vob", ".webm", ".wmv",
-}  # fmt: skip
 LONGEST = 230  # bytes of an output's name: file systems take 255, and its record's name is longer
 Progress = Callable[[float, float], None]  # how much is done, of how much
+
+
+class Busy(StudyError):
+    """Another run is writing the same output."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,33 @@ def is_clip(path: Path) -> bool:
         return True
 
 
+def ending_for(source: Path, settings: Settings, wanted: str | None = None) -> str:
+    """The ending of an output: `wanted`, or else the original's where that is fit for it."""
+    if is_clip(source):
+        try:
+            opened = open_clip(source)
+            with opened.container:
+                return container_for(opened, settings.codec)
+        except StudyError:
+            return CONTAINERS[settings.codec][0]  # what is wrong is said when its turn comes
+    own = source.suffix.lower()
+    ending = wanted or (own if settings.mode == "view" and own in photo.WRITTEN else ".png")
+    if ending not in photo.WRITTEN:
+        raise StudyError(f"--ext {ending}: photographs are written as {', '.join(photo.WRITTEN)}.")
+    return ending
+
+
+def sentence(error: Exception, source: Path, target: Path) -> str:
+    """What went wrong, as one line."""
+    if isinstance(error, StudyError):
+        return " ".join(str(error).split())
+    if not isinstance(error, OSError):
+        return " ".join(f"{source}: {type(error).__name__}: {error}; look at the file, or leave it out.".split())
+    if error.errno == errno.ENOSPC:
+        return f"{target}: the disk is full; free some space and run the same command again."
+    return f"{error.filename or target}: {error.strerror or error}; check its permissions (for {source.name})."
+
+
 def enhance(source: Path, target: Path, settings: Settings, engine: Engine, progress: Progress,
             signer: signing.Signer | None = None) -> bool:  # fmt: skip
     """Write `target` and then its record; False if both are there already, of the same original and settings.
@@ -76,13 +105,13 @@ def enhance(source: Path, target: Path, settings: Settings, engine: Engine, prog
 
 @contextmanager
 def _alone(target: Path) -> Iterator[None]:
-    """Keep other runs, of this machine or another, from the same output. Raises StudyError if one is at it."""
+    """Keep other runs, of this machine or another, from the same output. Raises Busy if one is at it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(target.with_name(f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}.lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise StudyError(f"{target}: another run is writing it; wait for that, or stop it.") from None
+        raise Busy(f"{target}: another run is writing it; wait for that, or stop it.") from None
     try:
         yield
     finally:

@@ -1,0 +1,164 @@
+"""Whoever takes jobs: one thread for photographs, one for clips; the main thread says that they are alive."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from srstudy import StudyError
+from srstudy.enhance.engine import Engine
+from srstudy.enhance.models import find_model
+from srstudy.enhance.original import open_photo
+from srstudy.enhance.steps import Steps
+from srstudy.enhance.work import Busy, Settings, ending_for, enhance, is_clip, sentence
+from srstudy.photos.clips import open_clip
+from srstudy.serve.jobs import LANES, Jobs, Lost
+from srstudy.serve.receive import Limits
+from srstudy.serve.store import Job
+
+BEAT = 0.5  # seconds between signs of life
+SWEEP = 5.0
+STUCK = 600.0  # seconds without progress, after which a worker ends itself: a decoder may hang
+OUTPUT = "enlarged"
+
+
+class _Stop(Exception):
+    """The worker is to end, or its job to be cancelled."""
+
+
+class _TooLarge(StudyError):
+    """More than the server's limits."""
+
+
+class Lane(threading.Thread):
+    """Takes the jobs of one kind, one after the other."""
+
+    def __init__(self, kind: str, worker: str, jobs: Jobs, limits: Limits, stop: threading.Event):
+        super().__init__(name=kind, daemon=True)
+        self.job: Job | None = None
+        self._kind, self._worker, self._jobs, self._limits, self._stopping = kind, worker, jobs, limits, stop
+        self._engines: dict[tuple[Path, str], Engine] = {}
+        self._far, self._moved, self._cancelled = (0.0, 0.0), 0.0, False
+
+    def run(self) -> None:
+        """Until the worker is to stop."""
+        while not self._stopping.is_set():
+            try:
+                job = self._jobs.take(self._kind, self._worker)
+            except self._jobs.store.unavailable as error:
+                print(f"worker: the store can't be reached ({error}); asking again.", file=sys.stderr, flush=True)
+                self._stopping.wait(1)
+                continue
+            if job:
+                with suppress(Lost, *self._jobs.store.unavailable):  # another has it by now, or will
+                    self._do(job)
+                self.job = None
+            else:
+                self._stopping.wait(0.02)
+
+    def beat(self) -> None:
+        """Say that the job in hand is alive; learn whether it still is ours."""
+        if (job := self.job) is None:
+            return
+        if time.monotonic() - self._moved > STUCK:
+            print(f"worker: {job['id']} has been stuck for {STUCK:.0f} s; ending.", file=sys.stderr, flush=True)
+            os._exit(1)
+        try:
+            self._cancelled = self._jobs.beat(job, *self._far)["cancel"]
+        except Lost:
+            self._cancelled = self.job is job  # else it has just ended
+
+    def _progress(self, done: float, total: float) -> None:
+        self._far, self._moved = (done, total), time.monotonic()
+        if self._cancelled or self._stopping.is_set():
+            raise _Stop
+
+    def _do(self, job: Job) -> None:
+        self._far, self._moved, self._cancelled, self.job = (0.0, 0.0), time.monotonic(), False, job
+        source = self._jobs.place(job["id"]) / job["file"]
+        try:
+            target = self._enlarge(source, job)
+        except _Stop:
+            if self._stopping.is_set() and not self._cancelled:
+                self._jobs.give_back(job)
+            else:
+                self._jobs.remove(job["id"])
+        except Busy:  # who held it before was paused, and is still at it
+            self._stopping.wait(1)
+            self._jobs.give_back(job)
+        except Exception as error:  # whatever it is, the next job is another's
+            said = sentence(error, source, source).replace(str(source), job["name"])
+            said = said.replace(str(source.parent), "").replace(source.name, job["name"])
+            full = "disk is full" in said or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
+            status = 413 if isinstance(error, _TooLarge) else 503 if full else 422
+            self._jobs.end(job, "failed", error=said, status=status)
+        else:
+            size = target.stat().st_size
+            self._jobs.end(job, "done", done=self._far[1], total=self._far[1], output=target.name, bytes=size)
+
+    def _enlarge(self, source: Path, job: Job) -> Path:
+        asked = dict(job["settings"])
+        steps = Steps(**{name: asked.pop(name) for name in ("denoise", "strength", "clahe", "mark")})
+        settings = Settings(**asked, steps=steps)
+        self._check(source, job["name"])
+        target = source.with_name(OUTPUT + ending_for(source, settings))
+        enhance(source, target, settings, self._engine(settings), self._progress)
+        return target
+
+    def _check(self, source: Path, name: str) -> None:
+        """Raises _TooLarge by what the file says of itself, before anything of it is decoded."""
+        if is_clip(source):
+            clip = open_clip(source)
+            with clip.container:
+                height, width = clip.stream.height, clip.stream.width
+                frames = clip.stream.frames or round(float(clip.stream.duration or 0) * clip.time_base * clip.rate)
+            if frames > self._limits.frames:
+                raise _TooLarge(f"{name}: {frames} frames; this server takes {self._limits.frames}. Cut it.")
+            most = self._limits.frame_pixels
+        else:
+            (height, width), most = open_photo(source).size, self._limits.pixels
+        if height * width > most:
+            raise _TooLarge(f"{name}: {width}x{height} pixels; this server takes {most:,} in all. Cut a part out.")
+
+    def _engine(self, settings: Settings) -> Engine:
+        key = find_model(settings.model), settings.mode
+        if key not in self._engines:
+            while len(self._engines) > 1:
+                self._engines.pop(next(iter(self._engines)))
+            self._engines[key] = Engine(*key)
+        return self._engines[key]
+
+
+def work(folder: Path, redis: str | None, limits: Limits, name: str | None = None, tied: bool = False) -> int:
+    """Take jobs until SIGTERM or SIGINT comes, or, if `tied`, until who started this process is gone."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if tied:  # whoever started this holds the other end of its input, and nobody else does
+        threading.Thread(target=lambda: (sys.stdin.buffer.read(), stop.set()), daemon=True).start()
+    worker = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    jobs = Jobs(folder, redis)
+    lanes = [Lane(kind, worker, jobs, limits, stop) for kind in LANES]
+    for lane in lanes:
+        lane.start()
+    swept = 0.0
+    while not stop.wait(BEAT):
+        try:
+            for lane in lanes:
+                lane.beat()
+            if time.monotonic() - swept > SWEEP:
+                jobs.sweep()
+                swept = time.monotonic()
+        except jobs.store.unavailable as error:
+            print(f"worker: the store can't be reached ({error}); trying again.", file=sys.stderr, flush=True)
+    for lane in lanes:
+        lane.join(timeout=8)
+    return 0
