@@ -16,7 +16,7 @@ ENV := PATH="$$PWD/$(BIN):$$PATH" DVC_NO_ANALYTICS=1
 PIP := PIP_USE_PEP517=1 $(BIN)/python -m pip install -q --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install nogit study status pages readme test quick lint ablation tenth bench rivals detect lab lock clean
+.PHONY: help install nogit study status pages readme test quick lint ablation tenth bench rivals detect lab serve lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -105,11 +105,18 @@ rivals: $(STAMP) ## judge methods without learning, ESRGANs from outside and our
 lab: $(STAMP) ## open the notebooks in JupyterLab, with nbdime to compare versions
 	@$(ENV) $(BIN)/jupyter lab --ContentsManager.pre_save_hook=srstudy.files.before_save
 
-# Keeps the versions in the lock where they still fit; `make lock LOCK=--upgrade` takes the newest ones.
+# Without npm the page has no runtime of its own, and lets this machine's server do the work.
+serve: $(STAMP) ## open a page that enlarges photographs and clips: then see localhost:8000 (docs/serve.md)
+	@[ -d web/vendor ] || { command -v npm >/dev/null && sh web/vendor.sh >/dev/null; } || echo "make: no npm: this server will do the work"
+	@$(BIN)/python -m srstudy serve --folder build/serve
+
+# Keeps the versions in the locks where they still fit; `make lock LOCK=--upgrade` takes the newest ones.
 # Fewest: one version of each package for all Pythons, so that results do not depend on the Python.
-lock: $(STAMP) ## make requirements.lock and benchmarks/detect.lock anew, for all systems and Python 3.10-3.12
+lock: $(STAMP) ## make requirements.lock, deploy's and benchmarks/detect.lock anew, for all systems and Python 3.10-3.12
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.10 --fork-strategy fewest \
 	  --extra dev --custom-compile-command "make lock" $(LOCK) -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.10 --fork-strategy fewest \
+	  --extra serve --constraint requirements.lock --custom-compile-command "make lock" -o deploy/requirements.lock pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.10 --fork-strategy fewest --no-deps \
 	  --group detect --custom-compile-command "make lock" $(LOCK) -o benchmarks/detect.lock
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from srstudy import StudyError
 
-PAGE = Path(__file__).resolve().parents[3] / "web"
+PAGES = (Path(__file__).resolve().parents[3] / "web", Path(__file__).parent / "web")  # of a checkout, of a package
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -56,7 +56,7 @@ def serve(options: argparse.Namespace) -> int:
         print("note: without --tokens, whoever reaches this address may use it.", file=sys.stderr)
     jobs = Jobs(options.folder, options.redis)
     (jobs.folder / "jobs").mkdir(exist_ok=True)
-    app = create_app(jobs, limits, tokens, options.redis, tuple(options.origin), PAGE)
+    app = create_app(jobs, limits, tokens, options.redis, tuple(options.origin), next((page for page in PAGES if page.is_dir()), None))
     team = Team(options, jobs)
     shown = "localhost" if options.host in ("127.0.0.1", "0.0.0.0") else options.host
     print(f"http://{shown}:{options.port}/  (the API: /docs; to stop: Ctrl-C)", file=sys.stderr, flush=True)
