@@ -80,7 +80,8 @@ def use(address: str, pid: int, model: str, image: Path) -> tuple[list[float], f
     seconds, peak, main = [], 0.0, psutil.Process(pid)
     for _ in range(5):
         began = time.monotonic()
-        answer = requests.post(f"{address}/enhance", data={"model": model}, files={"file": image.open("rb")}, timeout=60)
+        with image.open("rb") as file:
+            answer = requests.post(f"{address}/enhance", data={"model": model}, files={"file": file}, timeout=60)
         answer.raise_for_status()
         seconds.append(time.monotonic() - began)
         everyone = [main, *main.children(recursive=True)]

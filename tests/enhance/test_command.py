@@ -123,6 +123,9 @@ WRONG = [
     (["in/one.png", "-o", "out", "--sign-key", "key.pem"], "--sign-key, --sign-certificates: 'key.pem' is no file"),
     (["in/one.png", "other/one.png", "-o", "out"], "would be written over that of"),
     (["in/one.png", "-o", "in/notes.txt/out"], "notes.txt"),
+    (["in/one.png", "-o", "out/a.jpg", "--mode", "evidence"], "evidence is written without loss, as .png or .tif"),
+    (["in", "-o", "out", "--mode", "evidence", "--ext", "webp"], "evidence is written without loss, as .png or .tif"),
+    (["in", "-o", "out", "--mode", "evidence", "--codec", "h264"], "--codec h264: evidence is written without loss"),
 ]
 
 

@@ -7,6 +7,7 @@ photo       its enlargement, in strips             bar         how far it is
 tiles       tiled is equal to whole                writing     segments -> a clip with its sound
 steps       denoising, blend, CLAHE, mark          metadata    what is kept of EXIF and XMP
 engine      the network                            signing     content credentials
+looks       aliased? heavily compressed?
 export      Keras -> what `engine` runs, by TensorFlow
 """
 

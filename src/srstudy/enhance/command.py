@@ -134,8 +134,8 @@ def _settings(options: argparse.Namespace):
     evidence = options.mode == "evidence"
     model = options.model or (models.EVIDENCE if evidence else models.DEFAULT)
     steps = Steps(options.denoise, options.strength, options.clahe, not options.no_mark)
-    codec = options.codec or ("ffv1" if evidence else "h264")
-    return Settings(model, options.mode, options.tile, options.gps, codec, options.deinterlace, options.stream, steps)
+    reading = options.deinterlace, options.stream
+    return Settings(model, options.mode, options.tile, options.gps, options.codec, *reading, steps)
 
 
 def _signer(options: argparse.Namespace):
@@ -166,11 +166,11 @@ def _pairs(options: argparse.Namespace, settings) -> Iterator[tuple[Path, Path]]
         if exact:
             if is_clip(source):
                 check_container(out.suffix.lower(), codec)
-            elif out.suffix.lower() not in WRITTEN:
-                raise StudyError(f"{out}: photographs are written as {', '.join(WRITTEN)}; name the output so.")
+            else:
+                ending_for(source, settings, out.suffix.lower(), str(out))
             yield source, out
             continue
-        ending = ending_for(source, settings, wanted)
+        ending = ending_for(source, settings, wanted, f"--ext {wanted}")
         target = out / f"{source.stem}{options.suffix}{ending}"
         if (key := str(target.resolve()).casefold()) in inputs:
             raise StudyError(f"{source}: would be written over {target}, an input; give another folder or --suffix.")

@@ -15,6 +15,7 @@ import pyvips
 from PIL import ImageCms
 
 from srstudy import StudyError
+from srstudy.enhance.looks import looks_compressed
 from srstudy.photos.images import MOST_PIXELS, read_rgb
 
 BY_PILLOW = {".bmp", ".jfif", ".jp2", ".jpg"}  # what libvips does not know, under the endings it may have
@@ -41,7 +42,7 @@ class Source:
 
 def open_photo(path: Path) -> Source:
     """Raises StudyError, naming the file, if it is no image, damaged, too large, or has samples of an unknown kind."""
-    image, notes = _opened(path), []
+    image, notes = _opened(path), [note for note in (looks_compressed(path),) if note]
     if image.width * image.height > MOST_PIXELS:
         size = f"{image.width}x{image.height}"
         raise StudyError(f"{path}: {size} is too large (over {MOST_PIXELS:,} px); cut out a part.")

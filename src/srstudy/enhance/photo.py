@@ -20,6 +20,7 @@ import pyvips
 from srstudy import StudyError
 from srstudy.enhance import tiles
 from srstudy.enhance.engine import SCALE, Engine
+from srstudy.enhance.looks import looks_aliased
 from srstudy.enhance.metadata import with_metadata
 from srstudy.enhance.original import Reader, Source
 from srstudy.enhance.steps import (
@@ -130,6 +131,8 @@ def _strips(source: Source, engine: Engine, steps: Steps, tile: int | None, cons
         return denoised(lr[..., :3], steps.denoise)
 
     def finish(lr: np.ndarray, sr: np.ndarray, row: tiles.Span, column: tiles.Span) -> np.ndarray:
+        if row.start == column.start == 0 and (note := looks_aliased(lr[..., :3])):
+            source.notes.append(note)
         sr = blended(prepare(lr), sr, steps.strength) if steps.strength < 1 else sr
         colours = lr[..., :3]
         if source.gray:

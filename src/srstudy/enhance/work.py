@@ -32,6 +32,7 @@ from srstudy.photos.archives import printable
 from srstudy.photos.clips import open_clip
 from srstudy.photos.images import EXTENSIONS
 
+LOSSY = (".jpg", ".jpeg", ".webp", ".avif")
 LONGEST = 230  # bytes of an output's name: file systems take 255, and its record's name is longer
 Progress = Callable[[float, float], None]  # how much is done, of how much
 
@@ -48,10 +49,17 @@ class Settings:
     mode: str = "view"
     tile: int | None = None
     gps: bool = False
-    codec: str = "h264"
+    codec: str | None = None  # of clips; None: h264, or as evidence ffv1, which loses nothing
     deinterlace: str = "auto"
     stream: int | None = None
     steps: Steps = field(default_factory=Steps)
+
+    def __post_init__(self) -> None:
+        """Raises StudyError for evidence that would lose something when it is written."""
+        evidence = self.mode == "evidence"
+        if evidence and self.codec == "h264":
+            raise StudyError("--codec h264: evidence is written without loss; leave it out, or --mode evidence.")
+        object.__setattr__(self, "codec", self.codec or ("ffv1" if evidence else "h264"))
 
 
 def is_clip(path: Path) -> bool:
@@ -66,8 +74,10 @@ def is_clip(path: Path) -> bool:
         return True
 
 
-def ending_for(source: Path, settings: Settings, wanted: str | None = None) -> str:
-    """The ending of an output: `wanted`, or else the original's where that is fit for it."""
+def ending_for(source: Path, settings: Settings, wanted: str | None = None, named: str = "") -> str:
+    """The ending of an output: `wanted`, or else the original's where that is fit for it. Raises StudyError, which
+    begins with `named`, for one that can't be.
+    """
     if is_clip(source):
         try:
             opened = open_clip(source)
@@ -76,9 +86,11 @@ def ending_for(source: Path, settings: Settings, wanted: str | None = None) -> s
         except StudyError:
             return CONTAINERS[settings.codec][0]  # what is wrong is said when its turn comes
     own = source.suffix.lower()
+    if wanted in LOSSY and settings.mode == "evidence":
+        raise StudyError(f"{named}: evidence is written without loss, as .png or .tif; name the output so.")
     ending = wanted or (own if settings.mode == "view" and own in photo.WRITTEN else ".png")
     if ending not in photo.WRITTEN:
-        raise StudyError(f"--ext {ending}: photographs are written as {', '.join(photo.WRITTEN)}.")
+        raise StudyError(f"{named}: photographs are written as {', '.join(photo.WRITTEN)}; name the output so.")
     return ending
 
 

@@ -27,8 +27,8 @@ CODECS = {
     "h264": ("libx264", "yuv420p", X264),
     "ffv1": ("ffv1", "bgr0", {"level": "3", "g": "1", "slices": "4", "slicecrc": "1"}),
 }
-CONTAINERS = {"h264": (".mp4", ".mov", ".mkv"), "ffv1": (".mkv", ".avi")}  # the first that fits is taken
-FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".avi": "avi"}  # FFmpeg's names
+CONTAINERS = {"h264": (".mp4", ".mov", ".mkv"), "ffv1": (".mkv",)}  # the first that fits is taken
+FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}  # FFmpeg's names
 # Elements of Matroska: PixelWidth, PixelHeight, DisplayUnit, MaxBlockAdditionID, Void; what is put from the third on.
 VIDEO = re.compile(
     rb"\xe0.\xb0(\x81|\x82)(?P<width>.{1,2})\xba(\x81|\x82)(?P<height>.{1,2})"

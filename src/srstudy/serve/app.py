@@ -63,7 +63,9 @@ class Wishes(BaseModel):
         model = (self.model or (models.EVIDENCE if evidence else models.DEFAULT)).removeprefix("recommended-")
         if model not in models.names():
             raise Refused(422, f"model: '{model[:40]}' is not here; choose one of: {', '.join(models.names())}.")
-        return self.model_dump() | {"model": model, "codec": self.codec or ("ffv1" if evidence else "h264")}
+        if evidence and self.codec == "h264":
+            raise Refused(422, "codec: evidence is written without loss; leave it out, or take the mode view.")
+        return self.model_dump() | {"model": model}
 
 
 class Server:
