@@ -2,7 +2,8 @@
 
 Parts: `speed` (a clip and a 1080p picture, in turn with commit c16d4b7's Enhancer), `large` (peak memory of 4K, 12 and
 200 megapixels), `long` (memory over an hour's clip and over 1,000 pictures), `view` (what mode view costs against
-evidence, on folders of HR pictures: --hr). Each side runs in a process of its own. The rows go to enhance.csv.
+evidence, on folders of HR pictures: --hr), `agree` (tiled against whole, evidence against Keras). Each side runs in a
+process of its own. The rows go to enhance.csv.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "benchmarks" / "enhance.csv"
 BEFORE = "c16d4b7"  # the last commit before the study's rooms were built anew
-PARTS = ("speed", "large", "long", "view")
+PARTS = ("speed", "large", "long", "view", "agree")
 COLUMNS = ["part", "what", "model", "measured", "figure"]
 
 
@@ -33,7 +34,7 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all if none is named")
     parser.add_argument("--hr", nargs="*", type=Path, default=[], help="folders of HR pictures, for view")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--model", default="cctv", help="of clips and large pictures")
+    parser.add_argument("--model", default="fast", help="of clips and large pictures")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -43,7 +44,7 @@ def main() -> int:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for part in options.parts or PARTS:
-            found = {"speed": speed, "large": large, "long": long, "view": view}[part](Path(folder), options)
+            found = globals()[part](Path(folder), options)
             rows += [(part, *row) for row in found]
             print(pd.DataFrame(rows[-len(found) :], columns=COLUMNS).to_string(index=False, header=False), flush=True)
     kept = pd.read_csv(TABLE, dtype=str) if TABLE.is_file() else pd.DataFrame(columns=COLUMNS)
@@ -143,6 +144,15 @@ def view(folder: Path, options: argparse.Namespace) -> list[tuple]:
             found = child("quality", hr, model)
             rows.append((hr.parent.name, model, "PSNR-Y of evidence, dB", f"{found['evidence']:.3f}"))
             rows.append((hr.parent.name, model, "less that of view, dB", f"{found['evidence'] - found['view']:.4f}"))
+    return rows
+
+
+def agree(_: Path, options: argparse.Namespace) -> list[tuple]:
+    """The most levels between two ways to enlarge twenty photographs."""
+    rows = []
+    for model in ("psnr", options.model):
+        for way, levels in child("agreement", model).items():
+            rows.append(("20 photographs", model, f"levels, at most, {way}", str(levels)))
     return rows
 
 
@@ -295,8 +305,29 @@ def quality_child(folder: str, model: str) -> dict:
     return found
 
 
+def agreement_child(model: str) -> dict:
+    from srstudy.enhance import tiles
+    from srstudy.enhance.engine import Engine
+    from srstudy.enhance.models import find_model
+    from srstudy.networks.architectures import load_model
+    from srstudy.networks.enhance import Enhancer
+    from srstudy.photos.images import read_rgb
+
+    path = find_model(model)
+    engine, keras = Engine(path, "evidence"), Enhancer(load_model(path.with_name("generator.keras")), "image")
+    most = {"tiled against whole": 0, "evidence against Keras": 0}
+    for photo in sorted((ROOT / "data" / "sample" / "photos").glob("*.jpg"))[::3][:20]:
+        lr = read_rgb(photo)
+        places = tiles.plan(*lr.shape[:2], engine.reach, 100)
+        whole = next(engine.run([lr])).astype(int)
+        tiled = np.concatenate([*tiles.enlarged(engine, lambda a, b: lr[a:b], places, lambda _, sr, *__: sr)])  # noqa: B023
+        for way, other in zip(most, (tiled, keras(lr))):
+            most[way] = max(most[way], int(np.abs(whole - other).max()))
+    return most
+
+
 CHILDREN = {"clip": clip_child, "photo": photo_child, "enhancer": enhancer_child, "hour": hour_child}
-CHILDREN |= {"many": many_child, "quality": quality_child}
+CHILDREN |= {"many": many_child, "quality": quality_child, "agreement": agreement_child}
 
 if __name__ == "__main__":
     sys.exit(main())
