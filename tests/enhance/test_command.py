@@ -62,10 +62,10 @@ def test_folders_and_patterns_are_enlarged_into_a_folder(folder, tmp_path):
     assert outputs(tmp_path / "png") == {"one-x4.png", "two-x4.png"}
 
 
-def test_evidence_is_written_without_loss_by_the_model_for_it(folder, tmp_path):
+def test_evidence_is_written_without_loss_by_the_default_model(folder, tmp_path):
     assert main(["enhance", "in/two.jpg", "-o", "out", "--mode", "evidence", "--tile", "64", "--no-mark"]) == 0
     record = json.loads((tmp_path / "out" / "two-x4.png.record.json").read_text())
-    assert record["model"]["name"] == "recommended-psnr" and record["computed_by"]["precision"] == "f32"
+    assert record["model"]["name"] == "general" and record["computed_by"]["precision"] == "f32"
     assert record["settings"]["tile"] == 64 and [step["step"] for step in record["steps"]] == ["enlarge"]
 
 

@@ -46,9 +46,9 @@ def python(script, *arguments, **environment):
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("name", ["psnr", "gan", "cctv"])
+@pytest.mark.parametrize("name", ["general", "fast", "recommended-psnr", "recommended-gan", "recommended-cctv"])
 def test_evidence_is_what_keras_computes_to_a_level(root, name):
-    folder = root / "models" / "released" / f"recommended-{name}"
+    folder = root / "models" / "released" / name
     evidence = Engine(folder / "generator.onnx", "evidence")
     keras = Enhancer(load_model(folder / "generator.keras"), "image")
     photos = [read_rgb(path)[:41, 60:116] for path in sorted((root / "data" / "sample" / "photos").iterdir())[::20]]

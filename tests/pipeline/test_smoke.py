@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 posix = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL, and no inodes to see a folder replaced by")
 PARAMS = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))
 VARIANTS, SETS = [*PARAMS["variants"]], [*PARAMS["sets"]]
-GIVEN = ["srgan", "residual", "recommended-psnr", "recommended-gan", "recommended-cctv"]
+GIVEN = ["srgan", "residual", "recommended-psnr", "recommended-gan", "recommended-cctv", "general", "fast"]
 FOLDERS = {  # the folder among a stage's outputs
     "cut@curated-10k-64": "data/prepared/curated-10k-64",
     "train@srgan-5k-32-plain": "models/srgan-5k-32-plain",

@@ -24,11 +24,11 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="srstudy", description=models.CAUTION)
     commands = top.add_subparsers(dest="command", required=True)
     one = commands.add_parser("enhance", help="enlarge photographs and clips four times", description=models.CAUTION)
-    add, default = one.add_argument, f"default {models.DEFAULT}, as evidence {models.EVIDENCE}"
+    add = one.add_argument
     add("inputs", nargs="*", metavar="IN", help="files, folders, patterns")
     add("-i", "--input", action="append", default=[], metavar="IN", help="the same")
     add("-o", "--output", required=True, metavar="OUT", help="a folder, or for one input a file")
-    add("-n", "--model", help=f"{', '.join(models.names())}, or an .onnx file ({default})")
+    add("-n", "--model", help=f"{', '.join(models.names())}, or an .onnx file (default {models.DEFAULT})")
     add("--mode", choices=MODES, default="view", help="evidence: float32, equal pixels in every run, lossless")
     add("-s", "--outscale", type=float, default=4, help="4, and nothing else")
     add("-t", "--tile", type=int, metavar="PX", help="side of a tile, if memory is short")
@@ -131,10 +131,8 @@ def _settings(options: argparse.Namespace):
         raise StudyError(f"--denoise {options.denoise:g}: is too little or too much; give a number from 1 to 30.")
     if options.tile is not None and options.tile < 16:
         raise StudyError(f"--tile {options.tile}: is too small; give 16 px or more, or leave it out.")
-    evidence = options.mode == "evidence"
-    model = options.model or (models.EVIDENCE if evidence else models.DEFAULT)
     steps = Steps(options.denoise, options.strength, options.clahe, not options.no_mark)
-    reading = options.deinterlace, options.stream
+    model, reading = options.model or models.DEFAULT, (options.deinterlace, options.stream)
     return Settings(model, options.mode, options.tile, options.gps, options.codec, *reading, steps)
 
 

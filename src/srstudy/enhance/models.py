@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[3]
 # In a checkout beside the code; in an installed package they travel with it.
 FOLDERS = (ROOT / "models" / "released", Path(__file__).parent / "released")
 ALIASES = ("{}", "recommended-{}")
-DEFAULT, EVIDENCE = "cctv", "psnr"  # the first is for pictures as people have them
+DEFAULT = "general"  # for pictures as people have them; learned by a pixel loss alone, it invents least
 CAUTION = (
     "Super-resolution invents detail. What was not in the original was filled in as a network learned from other "
     "photographs: a face, a letter or a number plate may look right and be wrong. This is no evidence of identity."

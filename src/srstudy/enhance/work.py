@@ -143,7 +143,8 @@ def _enhance(source: Path, target: Path, settings: Settings, engine: Engine, pro
     if len(os.fsencode(target.name)) > LONGEST:
         raise StudyError(f"{target.name}: is too long a name for what lies beside it; give a shorter one.")
     original = {"file": _from(target.parent, source), "sha256": sha256(source), "bytes": source.stat().st_size}
-    model = {"file": _from(target.parent, engine.path), "sha256": engine.sha256, **card(engine.path)}
+    released = None if settings.model.endswith(".onnx") else "/".join(engine.path.parts[-2:])  # wherever it lies
+    model = {"file": released or _from(target.parent, engine.path), "sha256": engine.sha256, **card(engine.path)}
     model |= {"integers_sha256": engine.integers} if engine.integers else {}
     given, levels = asdict(settings), None
     if _is_done(target, original, model, given, signer is not None):
