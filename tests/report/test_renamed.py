@@ -63,7 +63,7 @@ def test_the_report_is_whole_but_for_what_is_missing(tiny_study, monkeypatch, se
     sentences = answer(study, scores, missing)
     assert list(verdicts(study, scores, table).claim) == list(WORDS["claims"])
     assert all(text in VERDICTS or text.startswith("not judged here: ") for text in said)
-    for run in {*GRID.flat, *WORDS["headline"]} - {"bicubic", "warm start srgan", "recommended-psnr"}:
+    for run in {*GRID.flat, *WORDS["headline"]} - {"bicubic", "warm start srgan", "fast"}:
         if run not in set(scores.method):
             assert run in " ".join([*said, *sentences, why_absent(study, scores, missing, GRID.flat)])
     assert set(readable(results(chosen, 1)).index) == set(chosen.method)

@@ -7,7 +7,7 @@ import hmac
 import math
 import time
 from base64 import b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -25,9 +25,9 @@ from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from srstudy import __version__
 from srstudy.enhance import CLIPS, models
@@ -59,11 +59,12 @@ class Wishes(BaseModel):
 
     def settings(self) -> dict[str, Any]:
         """As `srstudy.enhance.work.Settings` and its steps take them. Raises Refused for a model that is not there."""
-        evidence = self.mode == "evidence"
-        model = (self.model or (models.EVIDENCE if evidence else models.DEFAULT)).removeprefix("recommended-")
+        model = (self.model or models.DEFAULT).removeprefix("recommended-")
         if model not in models.names():
             raise Refused(422, f"model: '{model[:40]}' is not here; choose one of: {', '.join(models.names())}.")
-        if evidence and self.codec == "h264":
+        if 0 < self.denoise < 1:
+            raise Refused(422, "denoise: is too little; give 0, or a number from 1 to 30.")
+        if self.mode == "evidence" and self.codec == "h264":
             raise Refused(422, "codec: evidence is written without loss; leave it out, or take the mode view.")
         return self.model_dump() | {"model": model}
 
@@ -192,7 +193,7 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
         cards = {name: models.card(models.find_model(name)) for name in models.names()}
         listed = [{"name": name, "learned_from": card["learned_from"]} for name, card in cards.items()]
         listed.sort(key=lambda model: model["name"] != models.DEFAULT)
-        return {"default": models.DEFAULT, "evidence": models.EVIDENCE, "caution": models.CAUTION, "models": listed}
+        return {"default": models.DEFAULT, "caution": models.CAUTION, "models": listed}
 
     answers = {200: {"content": {"image/*": {}}}, 202: {"description": "It takes longer: a job."}}
 
@@ -230,7 +231,7 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
         """How far a job is, whenever that changes; at least every 15 seconds."""
         before, told = None, 0.0
         async for found in server.follow(job["id"], TELL):
-            now = _told(found) if found else before | {"state": "cancelled"}
+            now = _told(found or job | {"state": "cancelled"})
             if now != before or time.monotonic() - told > TELL:
                 before, told = now, time.monotonic()
                 yield ServerSentEvent(data=now)
@@ -261,6 +262,28 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
     return app
 
 
+class _Whole(FileResponse):
+    """A file; `after` is called if all of it was sent, and who asked was there to the end."""
+
+    def __init__(self, after: Callable[[], None], *file: Path, **more: Any):
+        super().__init__(*file, **more)
+        self._after = after
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            last = status == 200 and "body" in message and not message.get("more_body")
+            last = last and not await Request(scope, receive).is_disconnected()
+            await send(message)
+            if last:
+                await run_in_threadpool(self._after)
+
+        await super().__call__(scope, receive, watched)
+
+
 def _told(job: Job) -> dict[str, Any]:
     return {name: job[name] for name in ("id", "state", "done", "total", "error")}
 
@@ -277,9 +300,8 @@ def _output(jobs: Jobs, job: Job | None) -> Path:
 
 def _result(jobs: Jobs, job: Job | None) -> FileResponse:
     path = _output(jobs, job)
-    after = BackgroundTask(jobs.fetched, job["id"])  # runs when the last byte is sent, and else never
     name, headers = f"{Path(job['name']).stem}-x4{path.suffix}", {"X-Record": f"jobs/{job['id']}/record"}
-    return FileResponse(path, filename=name, headers=headers, background=after)
+    return _Whole(lambda: jobs.fetched(job["id"]), path, filename=name, headers=headers)
 
 
 def _beside(jobs: Jobs, job: Job, what: str) -> FileResponse:
@@ -313,14 +335,21 @@ def _metrics(app: FastAPIOffline, jobs: Jobs) -> None:
         gauge = Gauge(f"srstudy_jobs_{state}", f"Jobs that are {state}", registry=registry)
         gauge.set_function(lambda state=state: jobs.store.count(state))
 
-    @app.middleware("http")
-    async def measure(request: Request, call_next) -> Response:
-        began = time.monotonic()
-        response = await call_next(request)
-        route = getattr(request.scope.get("route"), "path", "other")
-        requests.labels(request.method, route, response.status_code).inc()
-        seconds.labels(route).observe(time.monotonic() - began)
-        return response
+    def measured(inner: ASGIApp) -> ASGIApp:  # not by @app.middleware: behind that, nobody sees a client go
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            async def noted(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    route = getattr(scope.get("route"), "path", "other")
+                    requests.labels(scope["method"], route, message["status"]).inc()
+                    seconds.labels(route).observe(time.monotonic() - began)
+                await send(message)
+
+            began = time.monotonic()
+            await inner(scope, receive, noted)
+
+        return answer
+
+    app.add_middleware(measured)
 
     @app.get("/metrics", response_class=Response)
     def metrics() -> Response:

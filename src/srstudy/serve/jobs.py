@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,20 +103,26 @@ class Jobs:
         return self.store.change(job["id"], edit)
 
     def end(self, job: Job, state: str, **facts: Any) -> None:
-        """The job is done, failed or cancelled. Raises Lost."""
-        self._held(job, state=state, expires=self.store.now() + KEEP, **facts)
+        """The job is done or failed; it goes if it was to be cancelled. Raises Lost."""
+        if self._held(job, state=state, expires=self.store.now() + KEEP, **facts)["cancel"]:
+            self.remove(job["id"])
 
     def give_back(self, job: Job) -> None:
-        """Queue a job again that the caller can't go on with, as he is told to stop. Raises Lost."""
+        """Queue a job again that the caller is told to stop at; remove it if it is to be cancelled. Raises Lost."""
         changed = self._held(job, state="queued", holder=None, attempts=job["attempts"] - 1, sent=self.store.now())
-        self._send(changed)
+        if changed["cancel"]:
+            self.remove(job["id"])
+        else:
+            self._send(changed)
 
-    def cancel(self, name: str) -> Job | None:
+    def cancel(self, name: str) -> None:
         """Remove a job that nobody works at; ask whoever works at it to stop."""
-        job = self.store.change(name, lambda job: job and job | {"cancel": True})
-        if job and job["state"] != "running":
+
+        def edit(job: Job | None) -> Job | None:
+            return job | {"cancel": True} if job and job["state"] == "running" else None
+
+        if self.store.change(name, edit) is None:
             self.remove(name)
-        return job
 
     def fetched(self, name: str) -> None:
         """The result is with who asked for it: the files may go soon."""
@@ -148,8 +155,9 @@ class Jobs:
                 self.remove(job["id"])
         known = {job["id"] for job in self.store.all()}
         for place in (self.folder / "jobs").glob("*"):
-            if place.name not in known and now - place.stat().st_mtime > KEEP:
-                shutil.rmtree(place, ignore_errors=True)
+            with suppress(FileNotFoundError):  # another was faster
+                if place.name not in known and now - place.stat().st_mtime > KEEP:
+                    shutil.rmtree(place, ignore_errors=True)
 
     def _again(self, job: Job) -> None:
         if job["cancel"]:

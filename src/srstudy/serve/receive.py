@@ -12,7 +12,7 @@ from pathlib import Path
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from srstudy import StudyError
 
@@ -68,7 +68,7 @@ async def received(request: Request, limits: Limits) -> FormData:
     try:
         parser = _Parser(request.headers, _within(request, limits), max_files=1, max_fields=12, max_part_size=4096)
         form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError) as error:
+    except (MultiPartException, ClientDisconnect, KeyError, ValueError) as error:
         raise Refused(400, f"The form can't be read ({getattr(error, 'message', error)}).") from None
     if not isinstance(form.get("file"), UploadFile) or not form["file"].size:
         await form.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import secrets
 import signal
@@ -10,13 +11,17 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+from PIL import Image
 
 from srstudy import StudyError
 from srstudy.enhance.engine import Engine
 from srstudy.enhance.models import find_model
 from srstudy.enhance.original import open_photo
+from srstudy.enhance.record import beside
 from srstudy.enhance.steps import Steps
 from srstudy.enhance.work import Busy, Settings, ending_for, enhance, is_clip, sentence
 from srstudy.photos.clips import open_clip
@@ -46,7 +51,7 @@ class Lane(threading.Thread):
         self.job: Job | None = None
         self._kind, self._worker, self._jobs, self._limits, self._stopping = kind, worker, jobs, limits, stop
         self._engines: dict[tuple[Path, str], Engine] = {}
-        self._far, self._moved, self._cancelled = (0.0, 0.0), 0.0, False
+        self._far, self._moved, self._most, self._over = (0.0, 0.0), 0.0, math.inf, None
 
     def run(self) -> None:
         """Until the worker is to stop."""
@@ -72,25 +77,26 @@ class Lane(threading.Thread):
             print(f"worker: {job['id']} has been stuck for {STUCK:.0f} s; ending.", file=sys.stderr, flush=True)
             os._exit(1)
         try:
-            self._cancelled = self._jobs.beat(job, *self._far)["cancel"]
+            over = self._jobs.beat(job, *self._far)["cancel"]
         except Lost:
-            self._cancelled = self.job is job  # else it has just ended
+            over = True
+        if over:
+            self._over = job  # this one: by now another may be in hand
 
     def _progress(self, done: float, total: float) -> None:
         self._far, self._moved = (done, total), time.monotonic()
-        if self._cancelled or self._stopping.is_set():
+        if self._over is self.job or self._stopping.is_set():
             raise _Stop
+        if done > self._most:  # whatever the file says of itself
+            raise _TooLarge(f"{self.job['name']}: over {self._most} frames, which this server takes. Cut it.")
 
     def _do(self, job: Job) -> None:
-        self._far, self._moved, self._cancelled, self.job = (0.0, 0.0), time.monotonic(), False, job
+        self._far, self._moved, self.job = (0.0, job["total"]), time.monotonic(), job
         source = self._jobs.place(job["id"]) / job["file"]
         try:
             target = self._enlarge(source, job)
         except _Stop:
-            if self._stopping.is_set() and not self._cancelled:
-                self._jobs.give_back(job)
-            else:
-                self._jobs.remove(job["id"])
+            self._jobs.give_back(job)
         except Busy:  # who held it before was paused, and is still at it
             self._stopping.wait(1)
             self._jobs.give_back(job)
@@ -108,25 +114,30 @@ class Lane(threading.Thread):
         asked = dict(job["settings"])
         steps = Steps(**{name: asked.pop(name) for name in ("denoise", "strength", "clahe", "mark")})
         settings = Settings(**asked, steps=steps)
-        self._check(source, job["name"])
+        self._most = self._check(source, job)
         target = source.with_name(OUTPUT + ending_for(source, settings))
+        if not beside(target, "record.json").is_file():  # a kill came between the two
+            target.unlink(missing_ok=True)
         enhance(source, target, settings, self._engine(settings), self._progress)
         return target
 
-    def _check(self, source: Path, name: str) -> None:
-        """Raises _TooLarge by what the file says of itself, before anything of it is decoded."""
-        if is_clip(source):
-            clip = open_clip(source)
-            with clip.container:
-                height, width = clip.stream.height, clip.stream.width
-                frames = clip.stream.frames or round(float(clip.stream.duration or 0) * clip.time_base * clip.rate)
-            if frames > self._limits.frames:
-                raise _TooLarge(f"{name}: {frames} frames; this server takes {self._limits.frames}. Cut it.")
-            most = self._limits.frame_pixels
-        else:
-            (height, width), most = open_photo(source).size, self._limits.pixels
-        if height * width > most:
-            raise _TooLarge(f"{name}: {width}x{height} pixels; this server takes {most:,} in all. Cut a part out.")
+    def _check(self, source: Path, job: Job) -> float:
+        """The most frames. Raises _TooLarge by what the file says of itself, before anything of it is decoded."""
+        name, limits = job["name"], self._limits
+        if clip := is_clip(source):
+            opened = open_clip(source)
+            with opened.container:
+                found = opened.stream
+                sizes = [(found.width, found.height)]
+                frames = found.frames or round(float(found.duration or 0) * opened.time_base * opened.rate)
+            if job["lane"] == "photograph":
+                raise StudyError(f"{name}: is a clip; send it to /jobs.")
+            if frames > limits.frames:
+                raise _TooLarge(f"{name}: {frames} frames; this server takes {limits.frames}. Cut it.")
+        for width, height in sizes if clip else _sizes(source):
+            if width * height > (most := limits.frame_pixels if clip else limits.pixels):
+                raise _TooLarge(f"{name}: {width}x{height} pixels; this server takes {most:,} in all. Cut a part out.")
+        return limits.frames if clip else math.inf
 
     def _engine(self, settings: Settings) -> Engine:
         key = find_model(settings.model), settings.mode
@@ -137,13 +148,21 @@ class Lane(threading.Thread):
         return self._engines[key]
 
 
+def _sizes(photo: Path) -> Iterator[tuple[int, int]]:
+    """Width and height, first as Pillow has them: it unfolds what libvips does not know, when that is opened."""
+    with suppress(Exception), Image.open(photo) as image:
+        yield image.size
+    height, width = open_photo(photo).size
+    yield width, height
+
+
 def work(folder: Path, redis: str | None, limits: Limits, name: str | None = None, tied: bool = False) -> int:
     """Take jobs until SIGTERM or SIGINT comes, or, if `tied`, until who started this process is gone."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if tied:  # whoever started this holds the other end of its input, and nobody else does
-        threading.Thread(target=lambda: (sys.stdin.buffer.read(), stop.set()), daemon=True).start()
+        threading.Thread(target=lambda: (os.read(0, 1), stop.set()), daemon=True).start()
     worker = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     jobs = Jobs(folder, redis)
     lanes = [Lane(kind, worker, jobs, limits, stop) for kind in LANES]
