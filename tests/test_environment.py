@@ -91,9 +91,9 @@ def imported(*folders: str) -> set[str]:
 @pytest.mark.parametrize(
     ("folders", "extras"),
     [
-        (("src", "notebooks"), ("study", "sign", "metrics", "export")),
+        (("src", "notebooks"), ("study", "sign", "serve", "metrics", "export")),
         (("tests",), ("dev", "metrics", "export", "web")),
-        (("benchmarks",), ("study", "bench", "metrics")),
+        (("benchmarks",), ("study", "bench", "metrics", "web")),
     ],
 )
 def test_every_package_that_is_imported_is_declared(folders, extras):

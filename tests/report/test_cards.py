@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shlex
 import shutil
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from srstudy import StudyError
+from srstudy.enhance.command import main
 from srstudy.files import write_csv, write_json
 from srstudy.judge.evaluate import read_scores
 from srstudy.networks.architectures import residual_generator, save_model
@@ -143,10 +145,10 @@ def test_other_test_sets_and_the_cameras_lr_are_on_the_card_of_those_that_were_j
 
 
 def test_the_lines_under_use_enlarge_a_picture(released, save_image, monkeypatch):
-    [lines] = re.findall(r"^```python\n(.*?)^```", card(released, NAME), re.DOTALL | re.MULTILINE)
+    [line] = re.findall(r"^```bash\nsrstudy (.*?)^```", card(released, NAME), re.DOTALL | re.MULTILINE)
     save_image(np.full((9, 7), 100, np.uint8), "small.jpg")
     monkeypatch.chdir(released.root)
-    exec(lines, {})
+    assert main(shlex.split(line, comments=True)) == 0
     assert read_rgb("large.png").shape == (36, 28, 3)
 
 

@@ -41,6 +41,7 @@ WRITTEN = {
     ".jpg": JPEG, ".jpeg": JPEG, ".png": ("[compression=3]", 2**31 - 1), ".webp": ("[Q=95,smart_subsample]", 16_383),
     ".avif": ("[Q=80]", 16_384), ".tif": TIFF, ".tiff": TIFF,
 }  # fmt: skip
+PART = 2_000_000  # samples that are handed on at once
 NO_ALPHA = (".jpg", ".jpeg")
 DEEP = (".png", ".tif", ".tiff")
 
@@ -181,9 +182,12 @@ def _png(width: int, height: int, bands: int, bits: int, strips: Iterator[np.nda
     colour = {1: 0, 2: 4, 3: 2, 4: 6}[bands]
     yield b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
     stored = zlib.compressobj(0)
+    some = max(1, PART // (width * bands))
     for strip in strips:
-        rows = np.ascontiguousarray(strip).reshape(len(strip), -1).view(np.uint8)
-        yield chunk(b"IDAT", stored.compress(np.pad(rows, ((0, 0), (1, 0)))))
+        for top in range(0, len(strip), some):  # a whole strip, copied for each of these, would be 100 MB each time
+            part = np.ascontiguousarray(strip[top : top + some])
+            rows = part.reshape(len(part), -1).view(np.uint8)
+            yield chunk(b"IDAT", stored.compress(np.pad(rows, ((0, 0), (1, 0)))))
     yield chunk(b"IDAT", stored.flush()) + chunk(b"IEND", b"")
 
 

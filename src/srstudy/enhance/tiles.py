@@ -75,12 +75,17 @@ def enlarged(
 
     answers = engine.run(patches())
     for row in down:
-        kept = []
+        strip = None
         for column in across:
             sr = next(answers)
-            sr = finish(seen.popleft(), sr, row, column)
-            kept.append(sr[_scaled(row.kept), _scaled(column.kept)])
-        yield np.concatenate(kept, axis=1) if len(kept) > 1 else kept[0]
+            sr = finish(seen.popleft(), sr, row, column)[_scaled(row.kept), _scaled(column.kept)]
+            if len(across) == 1:
+                strip = sr
+                break
+            if strip is None:  # filled in place: strips are large, and there is no room for two
+                strip = np.empty((len(sr), SCALE * across[-1].stop, sr.shape[2]), sr.dtype)
+            strip[:, SCALE * column.start : SCALE * column.stop] = sr
+        yield strip
 
 
 def _scaled(part: slice) -> slice:
