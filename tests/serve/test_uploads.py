@@ -1,0 +1,146 @@
+"""What is sent is refused in one sentence where it is no good, and never becomes more than its limits allow."""
+
+import http.client
+import re
+import struct
+import zlib
+from email.message import Message
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.serve.server import HEAD, clip, form, png, until
+
+from srstudy.enhance.command import main
+
+SIDE = 20_000  # of bombs, px
+FULL = 4_000_000  # bytes that a server here takes
+
+
+@pytest.fixture(scope="module")
+def server(serve):
+    """One that takes little."""
+    return serve(bytes=FULL, pixels=100_000, frame_pixels=1000, frames=20, idle_seconds=1)
+
+
+@pytest.fixture(scope="module")
+def contents():
+    """What is sent."""
+    head = struct.pack(">IIBBBBB", SIDE, SIDE, 1, 0, 0, 0, 0)
+    parts = b"IHDR" + head, b"IDAT" + zlib.compress(bytes((SIDE // 8 + 1) * SIDE)), b"IEND"
+    packed = (struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in parts)
+    bmp = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 0, 0, 0, 54 + 1024, 40, SIDE, SIDE, 1, 8, 1, 0, 0, 0, 256, 0)
+    return {
+        "photo": png(np.zeros((9, 9, 3), np.uint8)), "text": b"no photograph", "empty": b"", "clip": clip(6),
+        "wide": clip(2, 48), "long": clip(21), "raw": clip(21, name="a.h264"),
+        "large": bytes(FULL + 99999),
+        "bmp": bmp + bytes(1024) + (b"\xff\7" * (SIDE // 255) + bytes([SIDE % 255, 7, 0, 0])) * SIDE + b"\0\1",
+        "bomb": b"\x89PNG\r\n\x1a\n" + b"".join(packed),
+    }  # fmt: skip
+
+
+def most_memory(server):
+    """KiB that a worker ever had, where Linux says so."""
+    known = [Path(f"/proc/{worker.pid}/status") for worker in server.workers()]
+    return max((int(re.search(r"VmHWM:\s+(\d+)", path.read_text())[1]) for path in known if path.exists()), default=0)
+
+
+@pytest.mark.parametrize(("path", "content", "name", "fields", "status", "said"), [
+    ("enhance", "empty", "a.png", {}, 422, "The form has no file, or an empty one; put it in the field 'file'."),
+    ("enhance", "text", "a.png", {}, 422, "a.png: not an image that can be read; convert it to .png, .jpg or .tif."),
+    ("enhance", "text", "a.txt", {}, 422, "a.txt: no video that can be read (Invalid data"),
+    ("jobs", "text", "a.mp4", {}, 422, "a.mp4: no video that can be read (Invalid data"),
+    ("enhance", "clip", "a.mp4", {}, 415, "a.mp4: is a clip; send it to /jobs."),
+    ("enhance", "clip", "a", {}, 422, "a: is a clip; send it to /jobs."),
+    ("enhance", "photo", "a.png", {"colour": "red"}, 422, "colour: Extra inputs are not permitted."),
+    ("enhance", "photo", "a.png", {"model": "../x.onnx"}, 422, "model: '../x.onnx' is not here; choose one of: cctv, "),
+    ("enhance", "photo", "a.png", {"strength": 2}, 422, "strength: Input should be less than or equal to 1."),
+    ("enhance", "photo", "a.png", {"strength": "nan"}, 422, "strength: Input should be "),
+    ("enhance", "photo", "a.png", {"denoise": 0.5}, 422, "denoise: is too little; give 0, or a number from 1 to 30."),
+    ("enhance", "photo", "a\rb.png", {}, 400, "The form can't be read (Invalid multipart data.)."),
+    ("enhance", "photo", "a.png", {"model": "x" * 5000}, 400, "The form can't be read (Part exceeded maximum"),
+    ("enhance", "large", "a.png", {}, 413, "The file is larger than this server takes: 4,000,000 bytes."),
+    ("enhance", "bomb", "a.png", {}, 413, "a.png: 20000x20000 pixels; this server takes 100,000 in all. Cut a "),
+    ("enhance", "bmp", "a.bmp", {}, 413, "a.bmp: 20000x20000 pixels; this server takes 100,000 in all. Cut a "),
+    ("jobs", "wide", "a.mp4", {}, 413, "a.mp4: 48x48 pixels; this server takes 1,000 in all. Cut a part out."),
+    ("jobs", "long", "a.mp4", {}, 413, "a.mp4: 21 frames; this server takes 20. Cut it."),
+    ("jobs", "raw", "a.h264", {}, 413, "a.h264: over 20 frames, which this server takes. Cut it."),
+])  # fmt: skip
+def test_what_is_no_good_is_refused_in_one_sentence(server, contents, path, content, name, fields, status, said):
+    answer = server.result(path, contents[content], name, **fields)
+    detail = answer.json()["detail"]
+    assert (answer.status_code, detail[: len(said)]) == (status, said)
+    assert detail.endswith(".") and "\n" not in detail and str(server.folder) not in detail
+    assert most_memory(server) < 1_000_000  # KiB; of what is too large, unfolded, the least has 1,200,000
+
+
+def test_what_is_no_form_is_refused_and_what_has_no_length_is_counted_as_it_comes(server):
+    before, kinds = server.files(), ({}, {"Content-Type": "multipart/form-data"}, HEAD)
+    found = [server.get("jobs", "POST", data=b"no form", headers=kind).status_code for kind in kinds]
+    parts = iter([form(b"")[:-10], *(bytes(FULL // 10) for _ in range(20))])
+    found.append(server.get("jobs", "POST", data=parts, headers=HEAD).status_code)
+    assert found == [415, 400, 400, 413] and server.files() == before
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_an_upload_that_stops_or_breaks_off_leaves_nothing(server, stays):
+    before, connection = server.files(), http.client.HTTPConnection("127.0.0.1", server.port)
+    connection.request("POST", "/jobs", form(bytes(1_000_000))[:500_000], HEAD | {"Content-Length": "1000150"})
+    if stays:
+        assert connection.getresponse().read() == b'{"detail":"The upload has stopped; send it again."}'
+    connection.close()
+    status = 408 if stays else 400  # which nobody hears
+    until(lambda: f'{{method="POST",route="/jobs",status="{status}"}}' in server.get("metrics").text)
+    assert server.files() == before and "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize(("name", "called"), [
+    ('../../x"y.png', 'x"y-x4.png'), ("a\nX-Evil: 1\n\nb.png", "aX-Evil: 1b-x4.png"), ("\0é\u2028ü.PNG", "éü-x4.png"),
+    ("/etc/passwd", "passwd-x4.png"), ("..", "..-x4.png"), ("\u202e%22;.png", "%22;-x4.png"),
+    ("x" * 300 + ".png", "x" * 96 + "-x4.png"),
+])  # fmt: skip
+def test_a_name_never_is_a_path_or_a_header(server, contents, name, called):
+    before, answer = server.files(), server.result("enhance", contents["photo"], name)
+    assert answer.status_code == 200 and "X-Evil" not in answer.headers
+    message = Message()
+    message["Content-Disposition"] = answer.headers["Content-Disposition"]
+    assert message.get_filename() == called
+    (job,) = server.files() - before
+    assert re.fullmatch("[0-9a-f]{32}", job)
+    assert {path.name.split(".")[0] for path in (server.folder / "jobs" / job).iterdir()} == {"original", "enlarged"}
+
+
+@pytest.mark.parametrize(("limits", "status", "said", "again"), [
+    ({"waiting": 2}, 429, "2 jobs are waiting already; try again later.", range(10, 11)),
+    ({"per_minute": 2}, 429, "Too many uploads; wait a little.", range(1, 61)),
+    ({"free_bytes": 10**18}, 503, "The server's disk is full; try again later.", range(60, 61)),
+])  # fmt: skip
+def test_who_comes_when_there_is_no_room_is_told_when_to_ask_again(serve, limits, status, said, again):
+    server = serve("--workers", "0", **limits)
+    answer = [server.send("jobs", b"a clip") for _ in range(3)][-1]
+    assert (answer.status_code, answer.json()["detail"]) == (status, said) and len(server.files()) in (0, 2)
+    assert int(answer.headers["Retry-After"]) in again
+
+
+def test_with_tokens_each_sees_what_is_his_own(serve, tmp_path):
+    (tmp_path / "tokens").write_text("ann 0123456789abcdef\n\nbob 0123456789abcdeg\n")
+    server = serve("--workers", "0", "--tokens", str(tmp_path / "tokens"))
+    ann, bob = {"auth": ("whoever", "0123456789abcdef")}, {"headers": {"Authorization": "Bearer 0123456789abcdeg"}}
+    job = "jobs/" + server.get("jobs", "POST", data=form(b"a clip"), headers=HEAD, **ann).json()["id"]
+    for path in (job, f"{job}/events", f"{job}/result", f"{job}/record", f"{job}/map"):
+        assert [server.get(path, **who).status_code for who in ({}, bob)] == [401, 404]
+    for wrong in ("Basic \xe9", "Basic YQ==", "Bearer", "Bearer 0123456789abcde", "Bearer 0123456789abcdef0"):
+        assert server.get(job, headers={"Authorization": wrong.encode()}).status_code == 401
+    assert server.send("jobs", b"").headers["WWW-Authenticate"].startswith("Basic ")
+    assert [server.get(job, "DELETE", **who).status_code for who in ({}, bob, ann, ann)] == [401, 404, 204, 404]
+    assert server.files() == set()
+
+
+@pytest.mark.parametrize("tokens", [None, "", "ann short", "ann", "\xff"])
+def test_a_bad_file_of_tokens_is_said_in_a_sentence(tmp_path, capsys, tokens):
+    if tokens is not None:
+        (tmp_path / "tokens").write_text(tokens, encoding="latin-1")
+    assert main(["serve", "--tokens", str(tmp_path / "tokens"), "--folder", str(tmp_path / "jobs")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: --tokens {tmp_path}") and said.count("\n") == 1
+    assert not (tmp_path / "jobs").exists()
