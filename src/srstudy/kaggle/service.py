@@ -22,6 +22,7 @@ from srstudy.photos.sources import LOG_IN, _careful_send
 ACCELERATOR = "NvidiaTeslaT4"  # two T4; the client takes any text, and other names land elsewhere
 WAITS = (2.0, 4.0, 8.0, 16.0, 32.0)  # seconds before an attempt is made again, give or take a half
 READY_WAIT, READY_WAITS = 10.0, 360  # seconds between two looks at a data set; how many of them
+METADATA = "dataset-metadata.json"
 STATES = {"QUEUED": "queued", "RUNNING": "running", "NEW_SCRIPT": "queued", "CANCEL_REQUESTED": "running"}
 STATES |= {"COMPLETE": "complete", "ERROR": "failed", "CANCEL_ACKNOWLEDGED": "failed"}
 
@@ -128,6 +129,9 @@ class Service:
         for _ in range(READY_WAITS):
             state = self._call(kind, self._api.dataset_status, name, missing=(403, 404))
             if state == "ready":
+                there = self._call(kind, self._api.dataset_list_files, name).files or []
+                if lost := {path.name for path in folder.iterdir()} - {one.name for one in there} - {METADATA}:
+                    raise StudyError(f"{slug}: lacks {min(lost)}, whose upload failed; delete it there, push again.")
                 return
             if state in ("failed", "deleted"):
                 raise StudyError(f"{slug}: Kaggle could not read this data set; delete it there, then push again.")
