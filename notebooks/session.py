@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,7 @@ class Session:
         self.mounts = sorted(path for place in places for path in root.glob(place) if path.is_dir())
         self.runs: dict[str, dict[str, Any]] = {}
         self.files: dict[str, str] = {}
+        self.writing = threading.RLock()  # both cards' threads write settings and manifest
         self.environment = {**os.environ, "KERAS_HOME": str(self.project / "keras")}
 
     def prepare(self) -> None:
@@ -118,8 +120,9 @@ class Session:
         """Train one run on a card as its stage does, until it is complete or the time is up; note what it left."""
         start, started = self._step(name), time.monotonic()
         left, params = self.deadline - started, self.project / "params.yaml"
-        text = params.read_text(encoding="utf-8")
-        write_text(params, re.sub(r"(?m)^( +time_budget:).*", rf"\1 {max(left / 60, 1e-6):.6f}", text))
+        with self.writing:  # both have one deadline, so it is nothing to either if it reads what the other wrote
+            text = params.read_text(encoding="utf-8")
+            write_text(params, re.sub(r"(?m)^( +time_budget:).*", rf"\1 {max(left / 60, 1e-6):.6f}", text))
         command = [sys.executable, "notebooks/run.py", "03_train", "--name", name, "-p", "variant", name]
         environment, log = {**self.environment, "CUDA_VISIBLE_DEVICES": card}, self.working / "logs" / f"{name}.log"
         log.parent.mkdir(exist_ok=True)
@@ -137,12 +140,13 @@ class Session:
         if process.returncode and process.returncode != -15 and time.monotonic() < self.deadline + OVERRUN:
             lines = re.split(r"[\r\n]+", log.read_text(encoding="utf-8", errors="replace"))
             run["failed"] = [line for line in lines if line.strip()][-TAIL:]
-        self.runs[name] = run
         kept = [self.working / "models" / name, self.working / "models" / "checkpoints" / name]
-        paths = [path for folder in kept for path in folder.rglob("*")]
-        paths += self.working.glob(f"reports/*/{name}.*")
-        self.files |= {path.relative_to(self.working).as_posix(): sha256(path) for path in paths if path.is_file()}
-        self._write("running")
+        paths = [path for folder in kept for path in folder.rglob("*")] + [*self.working.glob(f"reports/*/{name}.*")]
+        found = {path.relative_to(self.working).as_posix(): sha256(path) for path in paths if path.is_file()}
+        with self.writing:
+            self.runs[name] = run
+            self.files |= found
+            self._write("running")
         print(f"{name}: step {done}, {'complete' if complete else 'not complete'}", flush=True)
 
     def _step(self, name: str) -> int:
@@ -151,11 +155,8 @@ class Session:
 
     def _write(self, state: str) -> None:
         about = {key: self.job[key] for key in ("slug", "commit", "cards", "inputs")}
-        runs = dict(self.runs)
-        write_json(
-            self.working / MANIFEST,
-            {**about, "state": state, "image": self.image, "runs": runs, "files": dict(self.files)},
-        )
+        about |= {"state": state, "image": self.image, "runs": self.runs, "files": self.files}
+        write_json(self.working / MANIFEST, about)
 
 
 def _installed(distribution: str) -> bool:
