@@ -77,7 +77,7 @@ def sessions(waiting: Iterable[Job], hours: float = LIMIT - MARGIN) -> list[dict
 def _take(queue: list[tuple[Job, float]], room: float) -> tuple[list[tuple[Job, float]], float]:
     """What of a queue fits into so many hours, taken off it, and the hours that it needs."""
     taken = []
-    while queue and room > LEAST:
+    while queue and room > (LEAST if taken else 0):
         job, left = queue.pop(0)
         part = min(left, room)
         taken.append((job, part))
