@@ -87,14 +87,13 @@ class Session:
 
     def _resume(self, name: str) -> None:
         """Take over the furthest checkpoint that an earlier session left of a run, if one is mounted."""
-        best, mount = None, None
-        for place in self.mounts:
-            if (place / MANIFEST).is_file():
-                manifest = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
-                run = manifest["runs"].get(name)
-                if run and (best is None or run["step"] > best["runs"][name]["step"]):
-                    best, mount = manifest, place
-        if best is None:
+        found: list[tuple[int, Path, dict[str, Any]]] = []
+        for mount in (mount for mount in self.mounts if (mount / MANIFEST).is_file()):
+            manifest = json.loads((mount / MANIFEST).read_text(encoding="utf-8"))
+            if run := manifest["runs"].get(name):
+                found.append((run["step"] if run["complete"] else _step(mount, name), mount, manifest))
+        step, mount, best = max(found, key=lambda one: one[0], default=(0, None, {}))
+        if not step:
             return
         if best["runs"][name]["complete"]:
             self.runs[name] = {**best["runs"][name], "earlier": best["slug"]}
@@ -109,7 +108,7 @@ class Session:
                 raise StudyError(f"{place}: is not as {best['slug']} left it; attach its output again.")
             (self.working / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, self.working / place)
-        print(f"{name}: goes on at step {best['runs'][name]['step']} of {best['slug']}", flush=True)
+        print(f"{name}: goes on at step {step} of {best['slug']}", flush=True)
 
     def _train_in_turn(self, card: str, names: list[str]) -> None:
         for name in names:
@@ -118,11 +117,13 @@ class Session:
 
     def _train(self, card: str, name: str) -> None:
         """Train one run on a card as its stage does, until it is complete or the time is up; note what it left."""
-        start, started = self._step(name), time.monotonic()
+        start, started = _step(self.working, name), time.monotonic()
         left, params = self.deadline - started, self.project / "params.yaml"
         with self.writing:  # both have one deadline, so it is nothing to either if it reads what the other wrote
             text = params.read_text(encoding="utf-8")
             write_text(params, re.sub(r"(?m)^( +time_budget:).*", rf"\1 {max(left / 60, 1e-6):.6f}", text))
+            self.runs[name] = {"step": start, "complete": False, "rate": 0.0}
+            self._write("running")  # what is found if Kaggle ends the session before its time
         command = [sys.executable, "notebooks/run.py", "03_train", "--name", name, "-p", "variant", name]
         environment, log = {**self.environment, "CUDA_VISIBLE_DEVICES": card}, self.working / "logs" / f"{name}.log"
         log.parent.mkdir(exist_ok=True)
@@ -135,7 +136,7 @@ class Session:
                 process.wait()
         record = self.working / "reports" / "runs" / f"{name}.json"
         complete = process.returncode == 0 and json.loads(record.read_text(encoding="utf-8"))["complete"]
-        done = json.loads(record.read_text(encoding="utf-8"))["step"] if complete else self._step(name)
+        done = json.loads(record.read_text(encoding="utf-8"))["step"] if complete else _step(self.working, name)
         run = {"step": done, "complete": complete, "rate": (done - start) / (time.monotonic() - started)}
         if process.returncode and process.returncode != -15 and time.monotonic() < self.deadline + OVERRUN:
             lines = re.split(r"[\r\n]+", log.read_text(encoding="utf-8", errors="replace"))
@@ -149,14 +150,16 @@ class Session:
             self._write("running")
         print(f"{name}: step {done}, {'complete' if complete else 'not complete'}", flush=True)
 
-    def _step(self, name: str) -> int:
-        indices = self.working.glob(f"models/checkpoints/{name}/*/ckpt-*.index")
-        return max((int(path.stem.removeprefix("ckpt-")) for path in indices), default=0)
-
     def _write(self, state: str) -> None:
         about = {key: self.job[key] for key in ("slug", "commit", "cards", "inputs")}
         about |= {"state": state, "image": self.image, "runs": self.runs, "files": self.files}
         write_json(self.working / MANIFEST, about)
+
+
+def _step(place: Path, name: str) -> int:
+    """The update after which the last checkpoint of a run was saved; 0 if there is none."""
+    indices = place.glob(f"models/checkpoints/{name}/*/ckpt-*.index")
+    return max((int(path.stem.removeprefix("ckpt-")) for path in indices), default=0)
 
 
 def _installed(distribution: str) -> bool:

@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 PLACES = {"old": "{slug}", "datasets": "datasets/{owner}/{slug}", "notebooks": "notebooks/{owner}/{slug}"}
 OWNER = "someone"
 # In namespaces of its own: input read-only even for root, and nothing but the loopback, which kernels need.
+UNSHARE = ("unshare", "-rnmp", "--fork", "--kill-child", "--mount-proc")
 CUT_OFF = (
     'mount --bind "$0/input" "$0/input" && mount -o remount,bind,ro "$0/input" && exec "$@"',
     "import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sH22x', b'lo', 0x41))",
@@ -47,8 +49,10 @@ class Room:
         for name, content in files.items():
             (folder / name).write_bytes(content)
 
-    def run(self, notebook: str, python: str = sys.executable, **parameters: object) -> subprocess.CompletedProcess:
-        """Run all of a notebook."""
+    def run(
+        self, notebook: str, python: str = sys.executable, kill: Callable[[], bool] | None = None, **parameters: object
+    ) -> subprocess.CompletedProcess:
+        """Run all of a notebook; with `kill`, all its processes end by SIGKILL when that gives True."""
         path = self.root / "notebook.ipynb"
         path.write_text(notebook, encoding="utf-8")
         versions = {"tensorflow": "", "keras": ""}
@@ -64,13 +68,16 @@ class Room:
         program = f"{CUT_OFF[1]}\n{EXECUTE}" if _unshares() else EXECUTE
         command = [python, "-c", program, str(path), values]
         if _unshares():
-            command = ["unshare", "-rnm", "sh", "-c", CUT_OFF[0], str(self.root), *command]
+            command = [*UNSHARE, "sh", "-c", CUT_OFF[0], str(self.root), *command]
         else:
             for file in (self.root / "input").rglob("*"):
                 file.chmod(0o555 if file.is_dir() else 0o444)
-        return subprocess.run(
-            command, cwd=self.root / "working", env=environment, capture_output=True, text=True, check=False
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, cwd=self.root / "working", env=environment, **pipes) as process:
+            if kill is not None and kill():
+                process.kill()
+            said = process.communicate()
+        return subprocess.CompletedProcess(command, process.returncode, *said)
 
     @property
     def manifest(self) -> dict:
@@ -78,5 +85,5 @@ class Room:
 
 
 def _unshares() -> bool:
-    tried = ["unshare", "-rnm", "true"]
+    tried = [*UNSHARE, "true"]
     return bool(shutil.which("unshare")) and subprocess.run(tried, capture_output=True).returncode == 0

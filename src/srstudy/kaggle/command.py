@@ -76,6 +76,9 @@ def _push(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
         ledger.failed = 0
         ledger.save()
         raise StudyError(f"Kaggle's machines failed {FAILURES} times in a row; wait a while, then run again.")
+    for name, one in list(ledger.progress.items()):
+        if service.status(one["slug"]) is None:  # deleted on Kaggle, and its checkpoint with it
+            del ledger.progress[name]
     quota = service.quota()
     hours = min(options.hours, quota)
     planned = plan.sessions(due(study, ledger), max(hours, 2 * plan.LEAST))

@@ -100,7 +100,10 @@ def _dataset(folder: Path, name: str, files: dict[str, Path], owner: str) -> dic
     with replacing(folder / slug) as temporary:
         temporary.mkdir()
         for file, path in files.items():
-            shutil.copyfile(path, temporary / file)
+            try:
+                os.link(path, temporary / file)
+            except OSError:  # another disk, or one without links
+                shutil.copyfile(path, temporary / file)
         about = {"id": f"{owner}/{slug}", "title": slug, "licenses": [{"name": "other"}]}
         write_json(temporary / METADATA, about)
     write_json(folder / f"{slug}.json", digests)

@@ -43,7 +43,8 @@ def pull(study: Study, ledger: Ledger, service: Service, slug: str, folder: Path
         path = Path(new, MANIFEST)
         if not path.is_file():
             ledger.note(slug, "pulled")
-            return _without_manifest(ledger, service.log(slug), slug)
+            log = "\n".join(file.read_text(encoding="utf-8") for file in Path(new).glob("*.log"))
+            return _without_manifest(ledger, log, slug)
         manifest = json.loads(path.read_text(encoding="utf-8"))
         done = [name for name, run in manifest["runs"].items() if run["complete"] and "earlier" not in run]
         if done:
@@ -71,7 +72,7 @@ def _settle(study: Study, ledger: Ledger, manifest: dict[str, Any], name: str, n
     if run["rate"] > 0:
         ledger.rates[kind_of(study, study.run(name))] = run["rate"]
     if not run["complete"]:
-        if run["step"]:
+        if run["step"] or manifest["state"] == "running":  # then there may be a later one
             ledger.progress[name] = {"slug": slug, "step": run["step"], "inputs": manifest["inputs"][name]}
         return f"{name}: step {run['step']} of {study.run(name).steps}; `make kaggle` goes on."
     if "earlier" not in run:

@@ -108,10 +108,6 @@ class Service:
         kernel = f"{self.owner}/{slug}"
         self._call(f"output of {slug}", self._api.kernels_output, kernel, str(folder), pattern, True)
 
-    def log(self, slug: str) -> str:
-        """What a kernel printed; "" where nothing is kept."""
-        return self._call(f"log of {slug}", self._api.kernels_logs, f"{self.owner}/{slug}", missing=(403, 404)) or ""
-
     def delete(self, slug: str) -> None:
         """Delete a kernel, and with it what runs: Kaggle has no other way to stop it."""
         self._call(f"delete {slug}", self._api.kernels_delete, f"{self.owner}/{slug}", True, missing=(403, 404))
