@@ -64,7 +64,7 @@ def test_a_plan_is_shown_and_asked_for_and_nothing_is_pushed_without_a_yes(accou
     assert command.main(["push"]) == 1
     said = capsys.readouterr().out
     assert all(name in said for name in RUNS)
-    assert "quota: 29.0 h left this week, 28." in said
+    assert "quota: 29.0 h left this week, 29.0 h after session 1" in said
     assert (account.kernels, account.datasets, ledger().sessions) == ({}, {}, {})
 
 
