@@ -6,6 +6,7 @@ SRSTUDY_KAGGLE_PYTHON names another Python to run it by, such as one that has wh
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from tests.tiny import save_tiles
 
 from srstudy.kaggle import pack
 from srstudy.sets.tiles import Tiles
-from srstudy.study import load_study
+from srstudy.study import Study, load_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="Kaggle's sessions are Linux")]
 PYTHON = os.environ.get("SRSTUDY_KAGGLE_PYTHON") or sys.executable
@@ -31,9 +32,9 @@ RUNS = ["srgan-5k-32-plain", "recommended"]
 class Sessions:
     """Rooms in which notebooks of one project run, and the data sets that these need."""
 
-    def __init__(self, folder: Path, project: Path):
-        self.folder, self.project, self.files, self.datasets = folder, project, {}, {}
-        for slug, place in pack.write_datasets(load_study("smoke", project), RUNS, folder, "someone").items():
+    def __init__(self, folder: Path, study: Study):
+        self.folder, self.project, self.files, self.datasets = folder, study.root, {}, {}
+        for slug, place in pack.write_datasets(study, RUNS, folder, "someone").items():
             self.datasets[slug] = place
             self.files |= json.loads((folder / f"{slug}.json").read_text())
 
@@ -70,21 +71,23 @@ def sessions(root, tmp_path_factory) -> Sessions:
     command = ["git", "ls-files", "-z", "-c", "-o", "--exclude-standard", *places]
     listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
-        (project / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(root / name, project / name)
+        place = project / re.sub("^src/", "code/", name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / name, place)
     params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     params["profile"], params["profiles"]["smoke"]["epoch_scale"] = "smoke", 1.0
     (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    author = ["-c", "user.name=nobody", "-c", "user.email=nobody@localhost"]
-    (project / ".gitignore").write_text("data/prepared\nmodels\n")
-    for line in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "start"]):
-        subprocess.run(["git", *author, *line], cwd=project, check=True)
     study, noise = load_study("smoke", project), np.random.default_rng(1)
     for run in map(study.run, RUNS):
         count, side = study.images(run.tile_set), study.sets[run.tile_set].lr_size
         hr = noise.integers(0, 255, (count, 4 * side, 4 * side, 3), "uint8")
         save_tiles(project / "data" / "prepared" / run.tile_set, Tiles(hr, hr[:, ::4, ::4]))
-    return Sessions(tmp_path_factory.mktemp("sessions"), project)
+    author = ["-c", "user.name=nobody", "-c", "user.email=nobody@localhost"]
+    (project / ".gitignore").write_text("data/prepared\nmodels\n")
+    (project / "code").rename(project / "src")  # now: a study whose code is not what runs can't be loaded
+    for line in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "start"]):
+        subprocess.run(["git", *author, *line], cwd=project, check=True)
+    return Sessions(tmp_path_factory.mktemp("sessions"), study)
 
 
 def results(rooms: list[Room]) -> dict[str, bytes]:
