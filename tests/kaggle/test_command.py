@@ -163,20 +163,22 @@ def test_sessions_that_the_ledger_does_not_know_are_found(account, project, caps
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork and no SIGKILL")
 @pytest.mark.parametrize("seed", range(20))
-def test_killed_at_a_random_moment_it_leaves_nothing_unknown_and_pushes_nothing_twice(account, project, seed, tmp_path):
+def test_killed_at_random_it_leaves_nothing_unknown_and_pushes_nothing_twice(account, project, seed, monkeypatch):
     """kill -9 after a random number of requests, before or after Kaggle acts on one; then the command once more."""
     command.Service()  # imported once, before the processes are copied
     moment, hold = random.Random(seed), threading.Event()
     operation = moment.choice(["save_kernel", "save_kernel", "create_dataset", "list_kernels", "get_dataset_status"])
     real, victims = getattr(account, operation), []
 
+    when = moment.choice(["before", "after", "never"])
+
     def acts(body):
-        late = moment.random() < 0.5
-        answer = real(body) if late else None
-        if victims:
-            os.kill(victims.pop(), signal.SIGKILL)
-            hold.wait(moment.uniform(0, 0.05))
-        return answer or real(body)
+        if not victims:
+            return real(body)
+        answer = real(body) if when == "after" else None
+        os.kill(victims.pop(), signal.SIGKILL)
+        hold.wait(moment.uniform(0, 0.05))
+        return 503 if when == "never" else answer or real(body)
 
     process = multiprocessing.get_context("fork").Process(target=command.main, args=(["push", "--yes"],))
     setattr(account, operation, acts)
@@ -184,7 +186,17 @@ def test_killed_at_a_random_moment_it_leaves_nothing_unknown_and_pushes_nothing_
     victims.append(process.pid)
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
+    monkeypatch.setattr(command.time, "strftime", lambda *_: "another-second")
     command.main(["push", "--yes"])
     assert list(account.started().values()) == [1]
-    known = {slug: one["state"] for slug, one in ledger().sessions.items()}
+    known = {slug: one["state"] for slug, one in ledger().sessions.items() if one["state"] != "gone"}
     assert known.keys() == account.kernels.keys() and set(known.values()) <= {"queued", "running"}
+
+
+def test_a_push_that_is_refused_or_arrives_late_is_known_for_what_it_is(account, project, capsys):
+    account.faults["save_kernel"] = [{"error": "no"}]
+    assert command.main(["push", "--yes"]) == 1
+    (slug,) = ledger().of("gone")
+    account.save_kernel({"slug": f"someone/{slug}", "text": ""})
+    assert command.main(["push", "--yes"]) == 0  # all of its runs are at work
+    assert (account.started(), ledger().sessions[slug]["state"]) == ({slug: 1}, "running")

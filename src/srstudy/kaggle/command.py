@@ -12,7 +12,7 @@ from srstudy import StudyError
 from srstudy.kaggle import PREFIX, pack, plan
 from srstudy.kaggle.ledger import ACTIVE, ENDED, Ledger, opened
 from srstudy.kaggle.pull import inputs_of, pull
-from srstudy.kaggle.service import Service
+from srstudy.kaggle.service import Infrastructure, Service
 from srstudy.study import Study, find_root, load_study
 
 AT_ONCE = 2  # GPU sessions of an account
@@ -89,8 +89,7 @@ def _push(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
         raise StudyError("quota: no GPU time is left this week; run again when Kaggle has renewed it.")
     if not _agreed(options, "Push session 1?"):
         return 1
-    pushing = ledger.of("pushing")  # one that was cut off before it arrived keeps its name
-    slug = next(iter(pushing), f"{PREFIX}{commit[:7]}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
+    slug = f"{PREFIX}{commit[:7]}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
     cards = {card: [job.name for job, _ in pieces] for card, pieces in planned[0].items()}
     push(study, ledger, service, slug, cards, commit, hours)
     print(f"{slug}: pushed; `make kaggle-status` says how it is, `make kaggle-pull` brings the results.")
@@ -114,7 +113,12 @@ def push(
     job = {"slug": slug, "commit": commit, "cards": cards, "inputs": inputs, "files": files, "datasets": datasets}
     pack.write_notebook(study.root, folder / "notebook", {**job, "earlier": earlier, "hours": hours}, service.owner)
     ledger.note(slug, "pushing", cards=cards, inputs=inputs)
-    service.push(folder / "notebook", slug)
+    try:
+        service.push(folder / "notebook", slug)
+    except StudyError as error:
+        if not isinstance(error, Infrastructure) and service.status(slug) is None:
+            ledger.note(slug, "gone")
+        raise
     ledger.note(slug, "queued")
 
 

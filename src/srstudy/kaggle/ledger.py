@@ -46,7 +46,7 @@ class Ledger:
 
     def note(self, slug: str, state: str, **more: Any) -> None:
         """Write that a session has this state, and more of it."""
-        self.sessions[slug] = {**self.sessions.get(slug, {}), "state": state, "at": time.time(), **more}
+        self.sessions[slug] = {**self.sessions.get(slug, {}), **more, "state": state, "at": time.time()}
         self.save()
 
     def of(self, *states: str) -> dict[str, dict[str, Any]]:
@@ -58,8 +58,10 @@ class Ledger:
 
         Waits for a push that was cut off less than GRACE seconds ago: it may still arrive.
         """
-        for slug in sorted({*service.sessions(PREFIX)} - self.sessions.keys()):
-            self.note(slug, "queued", cards={}, inputs={})  # its manifest will say what it ran
+        for slug in service.sessions(PREFIX):
+            known = {key: one for key, one in self.sessions.get(slug, {}).items() if key in ("cards", "inputs")}
+            if self.sessions.get(slug, {"state": "gone"})["state"] == "gone":  # or it arrived later than was waited for
+                self.note(slug, "queued", **{"cards": {}, "inputs": {}, **known})
         for slug, one in self.of("pushing", "stopping", *ACTIVE, *ENDED).items():
             found = service.status(slug)
             if one["state"] == "pushing" and found is None:
