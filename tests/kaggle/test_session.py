@@ -34,9 +34,9 @@ class Sessions:
 
     def __init__(self, folder: Path, study: Study):
         self.folder, self.project, self.files, self.datasets = folder, study.root, {}, {}
-        for slug, place in pack.write_datasets(study, RUNS, folder, "someone").items():
-            self.datasets[slug] = place
-            self.files |= json.loads((folder / f"{slug}.json").read_text())
+        for slug, digests in pack.write_datasets(study, RUNS, folder, "someone").items():
+            self.datasets[slug] = folder / slug
+            self.files |= digests
 
     def notebook(self, slug: str, hours: float) -> str:
         job = {"slug": slug, "commit": pack.commit_of(self.project), "inputs": {}, "files": self.files, "hours": hours}

@@ -102,9 +102,8 @@ def push(
     """Upload what these runs need, then push a session of them; the ledger knows of it before Kaggle does."""
     names, folder = [name for runs in cards.values() for name in runs], study.root / "build" / "kaggle"
     files, datasets = {}, {}
-    for name, place in pack.write_datasets(study, names, folder, service.owner).items():
-        service.dataset(place, name)
-        digests = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    for name, digests in pack.write_datasets(study, names, folder, service.owner).items():
+        service.dataset(folder / name, name)
         files |= digests
         datasets |= dict.fromkeys(digests, name)
     inputs = {name: inputs_of(study, name) for name in names}

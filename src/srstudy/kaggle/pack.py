@@ -80,8 +80,9 @@ def _wheel(root: Path) -> bytes:
         return wheel.read_bytes()
 
 
-def write_datasets(study: Study, names: list[str], folder: Path, owner: str) -> dict[str, Path]:
-    """Folders to upload by slug: one with what all runs need, one for each set of these runs.
+def write_datasets(study: Study, names: list[str], folder: Path, owner: str) -> dict[str, dict[str, str]]:
+    """Write data sets into `folder`: one with what all runs need, one for each set of these runs. The SHA-256 of each
+    file, by data set, whose folder has its name, and file.
 
     Raises StudyError where a set, a warm start or the weights of VGG19 are missing.
     """
@@ -94,7 +95,7 @@ def write_datasets(study: Study, names: list[str], folder: Path, owner: str) -> 
     return made
 
 
-def _dataset(folder: Path, name: str, files: dict[str, Path], owner: str) -> dict[str, Path]:
+def _dataset(folder: Path, name: str, files: dict[str, Path], owner: str) -> dict[str, dict[str, str]]:
     digests = {file: sha256(path) for file, path in files.items()}
     slug = f"{PREFIX}{name}-{hashlib.sha256(repr(digests).encode()).hexdigest()[:8]}".lower().replace("_", "-")
     with replacing(folder / slug) as temporary:
@@ -106,8 +107,7 @@ def _dataset(folder: Path, name: str, files: dict[str, Path], owner: str) -> dic
                 shutil.copyfile(path, temporary / file)
         about = {"id": f"{owner}/{slug}", "title": slug, "licenses": [{"name": "other"}]}
         write_json(temporary / METADATA, about)
-    write_json(folder / f"{slug}.json", digests)
-    return {slug: folder / slug}
+    return {slug: digests}
 
 
 def _base(study: Study, folder: Path) -> Path:
