@@ -141,7 +141,10 @@ def test_without_credentials_or_a_connection_that_is_said(account, monkeypatch):
         Service()
 
 
-@pytest.mark.parametrize("fault", [401, 403, 500, {"error": f"bad {TOKEN} at https://host/x?sig=secret-signature-89ab"}])
+LEAKING = {"error": f"bad {TOKEN} at https://host/x?sig=secret-signature-89ab"}
+
+
+@pytest.mark.parametrize("fault", [401, 403, 500, LEAKING])
 def test_no_secret_is_shown(account, folder, fault, caplog, capfd, monkeypatch):
     monkeypatch.setenv("VERBOSE", "true")
     service, shown = Service(), ""

@@ -53,7 +53,8 @@ class Sessions:
             room.mount(places[number % 3], f"earlier-{number}", one.root / "working")
 
         def trains() -> bool:
-            while not list(room.root.glob("working/models/checkpoints/*/*/ckpt-*.index")):
+            given = {path.name for path in room.root.glob("input/**/ckpt-*.index")}
+            while {path.name for path in room.root.glob("working/models/checkpoints/*/*/ckpt-*.index")} <= given:
                 time.sleep(0.05)
             time.sleep(kill)
             return True
@@ -76,6 +77,7 @@ def sessions(root, tmp_path_factory) -> Sessions:
         shutil.copy(root / name, place)
     params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     params["profile"], params["profiles"]["smoke"]["epoch_scale"] = "smoke", 1.0
+    params["training"]["checkpoint_minutes"] = 0
     (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     study, noise = load_study("smoke", project), np.random.default_rng(1)
     for run in map(study.run, RUNS):

@@ -1,7 +1,5 @@
 """`python -m srstudy.kaggle.command push`, `status`, `pull`, `stop`, and `plan`, which asks Kaggle nothing."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """What was pushed to Kaggle, on disk: what a killed command began, the next one finds there and on the account."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What travels to Kaggle: a notebook with the code of the commit, and data sets that are named by what they hold."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """What is left to train, how long that takes on Kaggle's two cards, and which session takes what."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -48,11 +46,10 @@ def assumed_rate(study: Study, run: Run) -> float:
 
 def jobs(study: Study, names: Iterable[str], done: Mapping[str, int], rates: Mapping[str, float]) -> list[Job]:
     """A job for each of these runs; `done`: updates that a checkpoint has, `rates`: updates a second by `kind_of`."""
-    runs, found = [study.run(name) for name in names], []
-    for run in runs:
-        rate, mirrored = rates.get(kind_of(study, run)), run.recipe.devices == "all"
-        mirrored = mirrored and run.recipe.batch_size >= MIRRORED
-        left = run.steps - done.get(run.name, 0)
+    found = []
+    for run in map(study.run, names):
+        rate, left = rates.get(kind_of(study, run)), run.steps - done.get(run.name, 0)
+        mirrored = run.recipe.devices == "all" and run.recipe.batch_size >= MIRRORED
         found.append(Job(run.name, left, rate or assumed_rate(study, run), rate is not None, mirrored))
     return found
 
@@ -100,10 +97,8 @@ def table(planned: list[dict[str, list[tuple[Job, float]]]], quota: float | None
         for card, pieces in session.items():
             for job, part in pieces:
                 known = "measured" if job.measured else "assumed"
-                row = f"{number:7} {card:5} {job.name:28} {job.left:12,} {job.rate:9.2f} {known} {part:6.1f}"
-                lines.append(row.replace("assumed ", "assumed  "))
-    total = sum(map(wall, planned))
-    lines.append(f"{len(planned)} session(s), {total:.1f} h of GPU quota in all; both cards of one are billed once.")
+                lines.append(f"{number:7} {card:5} {job.name:28} {job.left:12,} {job.rate:9.2f} {known:8} {part:6.1f}")
+    lines.append(f"{len(planned)} session(s), {sum(map(wall, planned)):.1f} h of GPU quota for both cards together.")
     if any(not job.measured for one in planned for pieces in one.values() for job, _ in pieces):
         lines.append(f"assumed: {OVERHEAD} s an update, and {WORK / 1e6:.0f} MFLOP for each pixel of LR at")
         lines.append(f"{SPEED / 1e12:.0f} (float32) or {SPEED_16 / 1e12:.0f} (float16) TFLOP/s; a session measures it.")

@@ -1,7 +1,5 @@
 """What a session left, brought to where the study's stages put it, and noted in dvc.lock."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """Kaggle's client, called so that what it hides is seen: errors that look like success, and which credentials count."""
 
-from __future__ import annotations
-
 import io
 import logging
 import os
@@ -39,15 +37,15 @@ class Service:
         logging.getLogger("urllib3").setLevel(logging.INFO)  # at DEBUG it writes signed addresses
         self._last: requests.Response | None = None
         self._api = self._call("log in", self._log_in)
-        values = self._api.config_values
+        values, home = self._api.config_values, Path.home() / ".kaggle"
         self.owner, method = values["username"], str(values.get("auth_method", "")).rpartition(".")[2]
-        token = os.environ.get("KAGGLE_API_TOKEN") or _file("access_token") or _file("access_token.txt")
-        if token and method != "ACCESS_TOKEN":  # the client would send it all the same, instead of what is valid
-            place = "KAGGLE_API_TOKEN" if os.environ.get("KAGGLE_API_TOKEN") else "access_token"
-            raise StudyError(f"{place}: Kaggle does not accept this token; unset it, or create another one.")
+        tokens = ["KAGGLE_API_TOKEN"] if os.environ.get("KAGGLE_API_TOKEN") else []
+        tokens += [path.name for path in sorted(home.glob("access_token*"))]
+        if tokens and method != "ACCESS_TOKEN":  # the client would send it all the same, instead of what is valid
+            raise StudyError(f"{tokens[0]}: Kaggle does not accept this token; unset it, or create another one.")
         names = {"ACCESS_TOKEN": "an API token", "LEGACY_API_KEY": "a legacy key", "OAUTH": "`kaggle auth login`"}
         self.credential = f"{names.get(method, 'unknown credentials')} of {self.owner}"
-        if method == "LEGACY_API_KEY" and _file("credentials.json"):
+        if method == "LEGACY_API_KEY" and (home / "credentials.json").is_file():
             self.credential += " (which shadows `kaggle auth login`; remove kaggle.json to use that)"
         self.quota()  # one cheap call, which an expired log-in does not survive
 
@@ -194,7 +192,3 @@ def _plain(text: str) -> str:
     """A text of Kaggle's or its client's without addresses and whatever may be a secret."""
     hidden = r"https?://\S+|KGAT_\w+|\b[0-9a-fA-F]{32,}\b|Bearer \S+"
     return re.sub(hidden, "...", " ".join(str(text).split())).rstrip(".")
-
-
-def _file(name: str) -> bool:
-    return (Path.home() / ".kaggle" / name).is_file()
