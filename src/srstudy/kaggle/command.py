@@ -101,6 +101,7 @@ def push(
     names, folder = [name for runs in cards.values() for name in runs], study.root / "build" / "kaggle"
     files, datasets = {}, {}
     for name, digests in pack.write_datasets(study, names, folder, service.owner).items():
+        print(f"{name}: uploading, unless it is there, and waiting until it is ready", flush=True)
         service.dataset(folder / name, name)
         files |= digests
         datasets |= dict.fromkeys(digests, name)
