@@ -90,7 +90,8 @@ class Session:
         found: list[tuple[int, Path, dict[str, Any]]] = []
         for mount in (mount for mount in self.mounts if (mount / MANIFEST).is_file()):
             manifest = json.loads((mount / MANIFEST).read_text(encoding="utf-8"))
-            if run := manifest["runs"].get(name):
+            run = manifest["runs"].get(name)
+            if run and manifest["inputs"].get(name) == self.job["inputs"].get(name):  # else it was another run
                 found.append((run["step"] if run["complete"] else _step(mount, name), mount, manifest))
         step, mount, best = max(found, key=lambda one: one[0], default=(0, None, {}))
         if not step:
@@ -135,8 +136,9 @@ class Session:
                 process.terminate()
                 process.wait()
         record = self.working / "reports" / "runs" / f"{name}.json"
-        complete = process.returncode == 0 and json.loads(record.read_text(encoding="utf-8"))["complete"]
-        done = json.loads(record.read_text(encoding="utf-8"))["step"] if complete else _step(self.working, name)
+        said = json.loads(record.read_text(encoding="utf-8")) if process.returncode == 0 else {}
+        complete = said.get("complete", False) or "not_finite" in said  # which ends a run, too
+        done = said["step"] if complete else _step(self.working, name)
         run = {"step": done, "complete": complete, "rate": (done - start) / (time.monotonic() - started)}
         if process.returncode and process.returncode != -15 and time.monotonic() < self.deadline + OVERRUN:
             lines = re.split(r"[\r\n]+", log.read_text(encoding="utf-8", errors="replace"))

@@ -133,7 +133,7 @@ def test_failures_are_told_apart(account, project, tmp_path, committed, capsys):
     slug = pushed(account)
     account.kernels[slug].status, account.kernels[slug].log = "ERROR", "RuntimeError: This is not what was asked for"
     assert command.main(["pull"]) == 1
-    assert "stopped before it trained; the last lines of its log:\nRuntimeError" in capsys.readouterr().err
+    assert "its notebook failed; the last lines of its log:\nRuntimeError" in capsys.readouterr().err
     for _ in range(2):  # and after three failures in a row no more
         account.kernels[pushed(account)].status = "ERROR"
         assert command.main(["pull"]) == 0

@@ -33,28 +33,26 @@ def inputs_of(study: Study, name: str) -> str:
 def pull(study: Study, ledger: Ledger, service: Service, slug: str, folder: Path) -> list[str]:
     """Fetch an ended session's results; what to say of it. Each of its complete runs becomes that of its stage.
 
-    Raises Infrastructure where something did not come whole, or nothing says what ended the session; StudyError with
-    the last lines of the log where its code failed.
+    Raises Infrastructure where something did not come whole; StudyError with the last lines of the log where its code
+    failed.
     """
     with tempfile.TemporaryDirectory(dir=folder) as new:  # the client keeps older files that it finds
         service.output(slug, Path(new), rf"^{re.escape(MANIFEST)}$")
-        path = Path(new, MANIFEST)
+        path, log = Path(new, MANIFEST), "\n".join(file.read_text("utf-8") for file in Path(new).glob("*.log"))
         if not path.is_file():
             ledger.note(slug, "pulled")
-            log = "\n".join(file.read_text(encoding="utf-8") for file in Path(new).glob("*.log"))
-            return _without_manifest(ledger, log, slug)
+            return [_broken_off(ledger, log, slug)]
         manifest = json.loads(path.read_text(encoding="utf-8"))
         done = [name for name, run in manifest["runs"].items() if run["complete"] and "earlier" not in run]
         if done:
             names = "|".join(map(re.escape, done))
             service.output(slug, Path(new), rf"^(models/({names})/|reports/(history|runs)/({names})\.)")
         said = [_settle(study, ledger, manifest, name, Path(new)) for name in manifest["runs"]]
-    if manifest["state"] == "running":
-        ledger.failed += 1
-        said.append(f"{slug}: ended before its time; `make kaggle` goes on with what it saved.")
-    else:
-        ledger.failed = 0
     ledger.note(slug, "pulled")
+    if manifest["state"] == "running":
+        return [*said, _broken_off(ledger, log, slug)]
+    ledger.failed = 0
+    ledger.save()
     failed = {name: run["failed"] for name, run in manifest["runs"].items() if "failed" in run}
     if failed:
         name, lines = next(iter(failed.items()))
@@ -100,11 +98,11 @@ def _note(study: Study, name: str) -> None:
         raise StudyError(f"train@{name}: DVC can't note it ({done.stderr.strip()[-300:]}); mend that and pull again.")
 
 
-def _without_manifest(ledger: Ledger, log: str, slug: str) -> list[str]:
-    """Whether its code failed before it began, or Kaggle did."""
+def _broken_off(ledger: Ledger, log: str, slug: str) -> str:
+    """What to say of a session that did not come to its end because Kaggle failed; StudyError if its code did."""
     lines = [line for line in log.splitlines() if line.strip()]
-    if "Error" in log:
-        raise StudyError("\n".join([f"{slug}: stopped before it trained; the last lines of its log:", *lines[-TAIL:]]))
+    if re.search(r"\w+Error\b", log):
+        raise StudyError("\n".join([f"{slug}: its notebook failed; the last lines of its log:", *lines[-TAIL:]]))
     ledger.failed += 1
     ledger.save()
-    return [f"{slug}: left nothing: Kaggle's machine failed; `make kaggle` pushes its runs again."]
+    return f"{slug}: Kaggle's machine failed; `make kaggle` pushes its runs again, and goes on with what was saved."
