@@ -86,6 +86,9 @@ def test_a_status_that_is_missing_does_not_pass_for_queued(account, folder):
     with pytest.raises(Infrastructure, match="names no status"):
         service.status("srstudy-one")
     assert service.status("srstudy-never") is None
+    account.faults["get_kernel_session_status"] = [403]  # of one that is there
+    with pytest.raises(Infrastructure, match="lists it, but refuses to say its status"):
+        service.status("srstudy-one")
 
 
 def test_a_data_set_is_private_waited_for_and_made_once(account, tmp_path):

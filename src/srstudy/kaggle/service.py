@@ -71,6 +71,8 @@ class Service:
         """queued, running, complete or failed; None if there is no such kernel."""
         found = self._call(f"status of {slug}", self._api.kernels_status, f"{self.owner}/{slug}", missing=(403, 404))
         if found is None:
+            if slug in self.sessions(slug):
+                raise Infrastructure(f"{slug}: Kaggle lists it, but refuses to say its status; ask again later.")
             return None
         if "status" not in self._last.json():  # which the client takes for QUEUED
             raise Infrastructure(f"{slug}: Kaggle's answer names no status; ask again later.")
