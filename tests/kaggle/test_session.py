@@ -76,7 +76,7 @@ def sessions(root, tmp_path_factory) -> Sessions:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / name, place)
     params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
-    params["profile"], params["profiles"]["smoke"]["epoch_scale"] = "smoke", 1.0
+    params["profile"], params["profiles"]["smoke"]["epoch_scale"] = "smoke", 0.5
     params["training"]["checkpoint_minutes"] = 0
     (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     study, noise = load_study("smoke", project), np.random.default_rng(1)
