@@ -17,9 +17,10 @@ PIP := PIP_USE_PEP517=1 $(BIN)/python -m pip install -q --disable-pip-version-ch
 
 .DEFAULT_GOAL := help
 .PHONY: help install nogit study status pages readme test quick lint ablation tenth bench rivals detect lab serve lock clean
+.PHONY: kaggle kaggle-status kaggle-pull kaggle-stop
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## install the packages of requirements.lock into .venv
 
@@ -76,6 +77,18 @@ ablation: $(STAMP) ## train the recommended recipe with one thing changed at a t
 
 tenth: $(STAMP) ## train and judge all of profile tenth, about a day; stop it when you like, it goes on (docs/tenth.md)
 	@$(ENV) $(BIN)/python notebooks/chain.py tenth
+
+kaggle: $(STAMP) ## plan what is left to train, ask, and push a session of it to Kaggle's two GPUs (docs/kaggle.md)
+	@$(ENV) $(BIN)/python -m srstudy.kaggle.command push
+
+kaggle-status: $(STAMP) ## say what runs on Kaggle, and what is left of this week's quota
+	@$(ENV) $(BIN)/python -m srstudy.kaggle.command status
+
+kaggle-pull: $(STAMP) ## bring what ended on Kaggle to where the stages put it, with its entries of dvc.lock
+	@$(ENV) $(BIN)/python -m srstudy.kaggle.command pull
+
+kaggle-stop: $(STAMP) ## stop what runs on Kaggle, after asking: its notebook is deleted, with all that it has saved
+	@$(ENV) $(BIN)/python -m srstudy.kaggle.command stop
 
 bench: $(STAMP) ## time the study against other ways of doing it (installs PyTorch, ONNX Runtime, OpenVINO: 3 GB)
 	@[ -d .venv-bench ] || $(PYTHON) -m venv .venv-bench

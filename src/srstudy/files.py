@@ -80,6 +80,15 @@ def write_csv(path: str | Path, table: pd.DataFrame) -> None:
     write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, 64 hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def resolved(root: Path, place: str | Path) -> Path:
     """The file or folder that a user names: by an absolute path, one that starts at `~`, or one from `root` on."""
     return (root / Path(str(place)).expanduser()).resolve()

@@ -1,0 +1,171 @@
+"""`python -m srstudy.kaggle.command push`, `status`, `pull`, `stop`, and `plan`, which asks Kaggle nothing."""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+
+from srstudy import StudyError
+from srstudy.kaggle import PREFIX, pack, plan
+from srstudy.kaggle.ledger import ACTIVE, ENDED, Ledger, opened
+from srstudy.kaggle.pull import inputs_of, pull
+from srstudy.kaggle.service import Infrastructure, Service
+from srstudy.study import Study, find_root, load_study
+
+AT_ONCE = 2  # GPU sessions of an account
+FAILURES = 3  # of the infrastructure in a row, after which nothing is pushed
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; 0 if all went well, 1 if something did not."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=("plan", "push", "status", "pull", "stop"))
+    parser.add_argument("--yes", action="store_true", help="ask nothing")
+    parser.add_argument("--profile", help="of a plan: all runs of this profile, whatever is trained")
+    parser.add_argument("--hours", type=float, default=plan.LIMIT - plan.MARGIN, help="of a session (%(default)s)")
+    options = parser.parse_args(arguments)
+    try:
+        study = load_study(options.profile, find_root())
+        if options.command == "plan" and options.profile:
+            print(plan.table(plan.sessions(plan.jobs(study, study.variants, {}, {}), options.hours)))
+            return 0
+        with opened(study.root / "build" / "kaggle") as ledger:
+            return COMMANDS[options.command](study, ledger, options)
+    except StudyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: stopped by Ctrl-C; run it again to go on.", file=sys.stderr)
+        return 1
+
+
+def due(study: Study, ledger: Ledger) -> list[plan.Job]:
+    """Trainings that DVC finds due and no session is at work on. Raises StudyError where DVC can't say."""
+    if study.profile.folder:
+        raise StudyError(f"profile: {study.profile_name} is not run by DVC; set another one.")
+    dvc, busy = [sys.executable, "-m", "dvc"], set()
+    for one in ledger.of("pushing", "stopping", *ACTIVE, *ENDED).values():
+        busy.update(*one["cards"].values())
+    stages = [f"train@{name}" for name in study.variants]
+    for command in ([*dvc, "repro", "-q", "--single-item", "inputs"], [*dvc, "status", "--json", *stages]):
+        done = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise StudyError(f"`dvc {command[3]}` failed: {done.stderr.strip()[-300:]}; mend that first.")
+    names = [name for name in study.variants if f"train@{name}" in json.loads(done.stdout) and name not in busy]
+    kept = {name: ledger.progress[name] for name in names if name in ledger.progress}
+    done = {name: one["step"] for name, one in kept.items() if one["inputs"] == inputs_of(study, name)}
+    return plan.jobs(study, names, done, ledger.rates)
+
+
+def _plan(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
+    print(plan.table(plan.sessions(due(study, ledger), options.hours)))
+    return 0
+
+
+def _push(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
+    commit, service = pack.commit_of(study.root), _service(ledger)
+    if ended := [*ledger.of(*ENDED)]:
+        raise StudyError(f"{ended[0]}: has ended; run `make kaggle-pull` first.")
+    active = ledger.of(*ACTIVE, "stopping")
+    if len(active) >= AT_ONCE or any(not one["cards"] for one in active.values()):
+        raise StudyError(f"{', '.join(active)}: still run, and Kaggle runs {AT_ONCE} at a time; wait, or stop one.")
+    if ledger.failed >= FAILURES:
+        ledger.failed = 0
+        ledger.save()
+        raise StudyError(f"Kaggle's machines failed {FAILURES} times in a row; wait a while, then run again.")
+    for name, one in list(ledger.progress.items()):
+        if service.status(one["slug"]) is None:  # deleted on Kaggle, and its checkpoint with it
+            del ledger.progress[name]
+    quota = service.quota()
+    hours = min(options.hours, quota)
+    planned = plan.sessions(due(study, ledger), max(hours, 2 * plan.LEAST))
+    print(plan.table(planned, quota))
+    if not planned:
+        return 0
+    if quota < 2 * plan.LEAST:
+        raise StudyError("quota: no GPU time is left this week; run again when Kaggle has renewed it.")
+    if not _agreed(options, "Push session 1?"):
+        return 1
+    slug = f"{PREFIX}{commit[:7]}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+    cards = {card: [job.name for job, _ in pieces] for card, pieces in planned[0].items()}
+    push(study, ledger, service, slug, cards, commit, hours)
+    print(f"{slug}: pushed; `make kaggle-status` says how it is, `make kaggle-pull` brings the results.")
+    return 0
+
+
+def push(
+    study: Study, ledger: Ledger, service: Service, slug: str, cards: dict[str, list[str]], commit: str, hours: float
+) -> None:
+    """Upload what these runs need, then push a session of them; the ledger knows of it before Kaggle does."""
+    names, folder = [name for runs in cards.values() for name in runs], study.root / "build" / "kaggle"
+    files, datasets = {}, {}
+    for name, digests in pack.write_datasets(study, names, folder, service.owner).items():
+        print(f"{name}: uploading, unless it is there, and waiting until it is ready", flush=True)
+        service.dataset(folder / name, name)
+        files |= digests
+        datasets |= dict.fromkeys(digests, name)
+    inputs = {name: inputs_of(study, name) for name in names}
+    kept = [ledger.progress[name] for name in names if name in ledger.progress]
+    earlier = sorted({one["slug"] for one in kept if one["inputs"] in inputs.values()})
+    job = {"slug": slug, "commit": commit, "cards": cards, "inputs": inputs, "files": files, "datasets": datasets}
+    pack.write_notebook(study.root, folder / "notebook", {**job, "earlier": earlier, "hours": hours}, service.owner)
+    ledger.note(slug, "pushing", cards=cards, inputs=inputs)
+    try:
+        service.push(folder / "notebook", slug)
+    except StudyError as error:
+        if not isinstance(error, Infrastructure) and service.status(slug) is None:
+            ledger.note(slug, "gone")
+        raise
+    ledger.note(slug, "queued")
+
+
+def _status(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
+    service = _service(ledger)
+    for slug, one in sorted(ledger.sessions.items()):
+        print(f"{slug}  {one['state']:8}  {', '.join(name for names in one['cards'].values() for name in names)}")
+    print(f"quota: {service.quota():.1f} GPU hours left this week.")
+    return 0
+
+
+def _pull(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
+    service, failed = _service(ledger), 0
+    for slug in ledger.of(*ENDED):
+        try:
+            print("\n".join(pull(study, ledger, service, slug, ledger.path.parent)))
+        except StudyError as error:  # of one session; the others are pulled all the same
+            failed = 1
+            print(f"error: {error}", file=sys.stderr)
+    print("`make study` judges what came and makes the report.")
+    return failed
+
+
+def _stop(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
+    service = _service(ledger)
+    for slug in ledger.of(*ACTIVE, "pushing", "stopping"):
+        print(f"{slug}: Kaggle can't stop a session but by deleting its notebook, with all that it has saved.")
+        if _agreed(options, f"Delete {slug}?"):
+            ledger.note(slug, "stopping")
+            service.delete(slug)
+            ledger.note(slug, "stopped")
+    return 0
+
+
+def _service(ledger: Ledger) -> Service:
+    service = Service()
+    print(f"Kaggle: {service.credential}")
+    ledger.reconcile(service)
+    return service
+
+
+def _agreed(options: argparse.Namespace, question: str) -> bool:
+    try:
+        return options.yes or input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+COMMANDS = {"plan": _plan, "push": _push, "status": _status, "pull": _pull, "stop": _stop}
+
+if __name__ == "__main__":
+    sys.exit(main())

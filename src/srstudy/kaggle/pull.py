@@ -1,0 +1,108 @@
+"""What a session left, brought to where the study's stages put it, and noted in dvc.lock."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from srstudy import StudyError
+from srstudy.files import replacing, sha256
+from srstudy.kaggle import MANIFEST, TAIL
+from srstudy.kaggle.ledger import Ledger
+from srstudy.kaggle.plan import kind_of
+from srstudy.kaggle.service import Infrastructure, Service
+from srstudy.parsing import read_yaml
+from srstudy.study import Study
+
+
+def inputs_of(study: Study, name: str) -> str:
+    """A digest of what decides a run: its file under build/inputs, and its tiles as dvc.lock has them."""
+    path, lock = study.root / "build" / "inputs" / f"train-{name}.json", study.root / "dvc.lock"
+    if not path.is_file():
+        raise StudyError(f"{path}: is missing; run `make status`.")
+    stages = read_yaml(lock.read_bytes(), "dvc.lock")["stages"] if lock.is_file() else {}
+    tiles = stages.get(f"cut@{study.run(name).tile_set}", {}).get("outs")
+    return hashlib.sha256(path.read_bytes() + repr(tiles).encode()).hexdigest()[:16]
+
+
+def pull(study: Study, ledger: Ledger, service: Service, slug: str, folder: Path) -> list[str]:
+    """Fetch an ended session's results; what to say of it. Each of its complete runs becomes that of its stage.
+
+    Raises Infrastructure where something did not come whole; StudyError with the last lines of the log where its code
+    failed.
+    """
+    with tempfile.TemporaryDirectory(dir=folder) as new:  # the client keeps older files that it finds
+        service.output(slug, Path(new), rf"^{re.escape(MANIFEST)}$")
+        path, log = Path(new, MANIFEST), "\n".join(file.read_text("utf-8") for file in Path(new).glob("*.log"))
+        if not path.is_file():
+            ledger.note(slug, "pulled")
+            return [_broken_off(ledger, log, slug)]
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        done = [name for name, run in manifest["runs"].items() if run["complete"] and "earlier" not in run]
+        if done:
+            names = "|".join(map(re.escape, done))
+            service.output(slug, Path(new), rf"^(models/({names})/|reports/(history|runs)/({names})\.)")
+        said = [_settle(study, ledger, manifest, name, Path(new)) for name in manifest["runs"]]
+    ledger.note(slug, "pulled")
+    if manifest["state"] == "running":
+        return [*said, _broken_off(ledger, log, slug)]
+    ledger.failed = 0
+    ledger.save()
+    failed = {name: run["failed"] for name, run in manifest["runs"].items() if "failed" in run}
+    if failed:
+        name, lines = next(iter(failed.items()))
+        raise StudyError("\n".join([*said, f"{name}: failed on Kaggle; the last lines of its log:", *lines]))
+    return said
+
+
+def _settle(study: Study, ledger: Ledger, manifest: dict[str, Any], name: str, new: Path) -> str:
+    """Put one run's results in place, or note its checkpoint; what to say of it."""
+    run, slug = manifest["runs"][name], manifest["slug"]
+    if name not in study.variants or manifest["inputs"].get(name) != inputs_of(study, name):
+        return f"{name}: was pushed with other settings, tiles or code than are here now; it is left on Kaggle."
+    if run["rate"] > 0:
+        ledger.rates[kind_of(study, study.run(name))] = run["rate"]
+    if not run["complete"]:
+        if run["step"] or manifest["state"] == "running":  # then there may be a later one
+            ledger.progress[name] = {"slug": slug, "step": run["step"], "inputs": manifest["inputs"][name]}
+        return f"{name}: step {run['step']} of {study.run(name).steps}; `make kaggle` goes on."
+    if "earlier" not in run:
+        _place(study, manifest["files"], name, new)
+    ledger.progress.pop(name, None)
+    return f"{name}: complete."
+
+
+def _place(study: Study, files: dict[str, str], name: str, new: Path) -> None:
+    """Put a run's files where its stage puts them, all compared with their hashes first, and note them."""
+    wanted = rf"(models/{re.escape(name)}/|reports/(history|runs)/{re.escape(name)}\.)"
+    for file in (places := [file for file in files if re.match(wanted, file)]):
+        if not (new / file).is_file() or sha256(new / file) != files[file]:
+            raise Infrastructure(f"{file}: did not come whole; run `make kaggle-pull` again.")
+    tops = {"/".join(Path(file).parts[: 2 if file.startswith("models/") else 3]) for file in places}
+    for top in sorted(tops):
+        with replacing(study.root / top) as temporary:
+            (shutil.copytree if (new / top).is_dir() else shutil.copyfile)(new / top, temporary)
+    _note(study, name)
+
+
+def _note(study: Study, name: str) -> None:
+    """Write the entry of a run's stage, and of no other, in dvc.lock."""
+    command = [sys.executable, "-m", "dvc", "commit", "-q", "-f", f"train@{name}"]
+    done = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StudyError(f"train@{name}: DVC can't note it ({done.stderr.strip()[-300:]}); mend that and pull again.")
+
+
+def _broken_off(ledger: Ledger, log: str, slug: str) -> str:
+    """What to say of a session that did not come to its end because Kaggle failed; StudyError if its code did."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    if re.search(r"\w+Error\b", log):
+        raise StudyError("\n".join([f"{slug}: its notebook failed; the last lines of its log:", *lines[-TAIL:]]))
+    ledger.failed += 1
+    ledger.save()
+    return f"{slug}: Kaggle's machine failed; `make kaggle` pushes its runs again, and goes on with what was saved."
