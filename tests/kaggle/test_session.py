@@ -24,7 +24,11 @@ from srstudy.kaggle import pack
 from srstudy.sets.tiles import Tiles
 from srstudy.study import Study, load_study
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="Kaggle's sessions are Linux")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="Kaggle's sessions are Linux"),
+    pytest.mark.skipif(not os.environ.get("SRSTUDY_LONG"), reason="takes long: SRSTUDY_LONG=1 runs it"),
+]
 PYTHON = os.environ.get("SRSTUDY_KAGGLE_PYTHON") or sys.executable
 RUNS = ["srgan-5k-32-plain", "recommended"]
 

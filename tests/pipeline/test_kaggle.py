@@ -1,5 +1,6 @@
 """All variants of the smoke profile by way of Kaggle: pushed, cut, gone on with, pulled, as if trained here."""
 
+import os
 import subprocess
 import sys
 
@@ -11,7 +12,11 @@ from tests.kaggle_service import KEY, USERNAME
 
 from srstudy.study import load_study
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="Kaggle's sessions are Linux")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="Kaggle's sessions are Linux"),
+    pytest.mark.skipif(not os.environ.get("SRSTUDY_LONG"), reason="takes long: SRSTUDY_LONG=1 runs it"),
+]
 COMMAND = """import os, sys
 from tests.kaggle_service import point_client_to
 point_client_to(os.environ["ADDRESS"])
