@@ -1,6 +1,6 @@
 // The page: takes a file and settings, has the file enlarged, and hands the result over to be shown.
 import { LIBRARY, openClip } from './clip.js';
-import { runtime } from './engine.js';
+import { runtime, unable } from './engine.js';
 import { $, Plain, canvas, fail, reading, say } from './page.js';
 import { SCALE, tooLarge } from './pixels.js';
 import { findServer } from './server.js';
@@ -26,9 +26,9 @@ async function openPhoto(file) {
 }
 
 async function openVideo(file) {
-  const clip = await openClip(file), part = clip.count / clip.rate, notes = ['Sound is left out.'];
+  const clip = await openClip(file), part = clip.count / clip.rate, notes = ['In the browser, sound is left out.'];
   if (tooLarge(clip.width, clip.height)) throw new Plain(tooLarge(clip.width, clip.height));
-  if (part < clip.seconds - 0.1) notes.push(`In the browser, only the first ${part.toFixed(1)} s are enlarged.`);
+  if (part < clip.seconds - 0.1) notes.push(`There, only the first ${part.toFixed(1)} s are enlarged.`);
   if (clip.guessed) notes.push(`Its colours carry no tag; read as ${clip.guessed}.`);
   return { kind: 'clip', file, ...clip, notes, about: `, ${clip.count} frames` };
 }
@@ -39,7 +39,7 @@ async function open(file) {
     return await (isClip ? openVideo : openPhoto)(file);
   } catch (error) {
     if (error instanceof Plain || error.message === 'out of memory') throw error;
-    if (isClip && server.base) return { kind: 'clip', file, notes: [], show: '', about: '' };
+    if (isClip && server.base) return { kind: 'clip', file, notes: [], show: new Image(), about: '' };
     throw new Plain(`“${file.name}” is not a picture or clip that this browser can read; choose a JPEG, PNG, WebP, `
       + 'AVIF, GIF or BMP, or a clip such as MP4 or WebM.');
   }
@@ -78,7 +78,7 @@ async function work(event) {
   forget();
   [$('result').hidden, $('message').hidden, $('work').hidden, $('bench').inert] = [true, true, false, true];
   $('bar').removeAttribute('value');
-  say($('left').textContent = atServer() ? 'Sending …' : 'Loading the model …');
+  say($('left').textContent = atServer() ? 'Sending it, and waiting for the server …' : 'Loading the model …');
   $('cancel').focus();
   const awake = await navigator.wakeLock?.request('screen').catch(() => null);
   try {
@@ -105,9 +105,8 @@ const listed = () => (atServer() ? server.models : models);
 
 function showSettings() {
   const old = $('model').value, sent = `Your file will be sent to ${server.host}.`;
-  const options = listed().map(({ name, title }) => new Option(title ? `${title} (${name})` : name, name));
-  $('model').replaceChildren(...options);
-  if (listed().some(({ name }) => name === old)) $('model').value = old;
+  const option = ({ name, title }) => new Option(title ? `${title} (${name})` : name, name, false, name === old);
+  $('model').replaceChildren(...listed().map(option));
   [$('upload').hidden, $('upload').textContent] = [!atServer(), sent];
   $('go').textContent = atServer() ? 'Send and enlarge' : 'Enlarge';
   $('privacy').textContent = atServer() ? sent : 'Nothing leaves this computer.';
@@ -124,23 +123,28 @@ async function makeOffline() {
   const files = [script, mjs, wasm, LIBRARY, ...models.map(({ file }) => new URL(file, location.href).href)];
   const size = models.reduce((sum, { bytes }) => sum + bytes / 1e6, 0).toFixed(1);
   const parts = `${megabytes} MB of runtime and ${size} MB of models`;
-  const tell = (bytes) => { $('offline').textContent = `Loading once, to keep: ${(bytes / 1e6).toFixed(1)} MB …`; };
-  const kept = await store.keepOffline(files, tell).catch(() => false);
+  $('offline').textContent = `Loading once, to keep: ${parts} …`;
+  const kept = await store.keepOffline(files).catch(() => false);
   $('offline').textContent = kept ? `Works without the internet from now on: ${parts} are kept in this browser.`
     : `This browser keeps nothing for use without the internet; each visit loads ${parts}.`;
 }
 
 async function start() {
-  if (!isSecureContext) throw new Plain('Open this page by https: or from localhost; otherwise it can\'t work.');
   ({ models } = await (await fetch('models.json')).json());
   for (const model of models) model.file += `?${model.sha256.slice(0, 16)}`; // another model, another address
   showSettings();
-  offline = makeOffline();
+  const why = await unable();
+  if (!why) offline = makeOffline();
   await showHistory();
-  server = await findServer();
+  server = await findServer(models);
   $('where').hidden = !server.base;
-  if (!server.asked || server.base) return;
-  throw new Plain(`The server ${server.asked} does not answer, or this page may not talk to it. Work on here.`);
+  if (server.asked && !server.base) fail(new Plain(`The server ${server.asked} can't be reached from this page.`));
+  if (!why) return;
+  if (!server.base) throw new Plain(`This browser can't compute here, as ${why}, and there is no server that would.`);
+  const [own, other] = $('where').querySelectorAll('input');
+  [own.disabled, other.checked] = [true, true];
+  $('offline').textContent = `This browser can't compute here, as ${why}; the server does it.`;
+  showSettings();
 }
 
 $('bench').addEventListener('submit', work);

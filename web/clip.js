@@ -52,7 +52,7 @@ export async function clipWriter(canvas, rate) {
 }
 
 let rate = 25;
-const [left, right] = [$('clip-before'), $('clip-after')];
+const [left, right, caption] = [$('clip-before'), $('clip-after'), $('clip-left')];
 
 function follow() { // two players drift apart
   const apart = Math.abs(left.currentTime - right.currentTime);
@@ -68,11 +68,12 @@ function step(frames) {
 
 $('back').addEventListener('click', () => step(-1));
 $('forth').addEventListener('click', () => step(1));
-right.addEventListener('play', () => left.play());
+right.addEventListener('play', () => left.play().catch(() => {}));
+left.addEventListener('error', () => { [left.hidden, caption.textContent] = [true, 'Before: can\'t be shown here']; });
 right.addEventListener('pause', () => left.pause());
 for (const event of ['pause', 'seeking', 'timeupdate']) right.addEventListener(event, follow);
 
 /** Show two clips side by side; the left does what the right does. */
 export function playBoth(before, after, framesPerSecond, label) {
-  [rate, left.src, right.src, $('clip-left').textContent] = [framesPerSecond, before, after, label];
+  [rate, left.hidden, left.src, right.src, caption.textContent] = [framesPerSecond, false, before, after, label];
 }

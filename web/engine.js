@@ -14,6 +14,13 @@ export async function runtime() {
   return { script: at(VENDOR + script), mjs: at(`${VENDOR}${stem}.mjs`), wasm: at(`${VENDOR}${stem}.wasm`), megabytes };
 }
 
+/** Why this browser can't compute here; nothing if it can. */
+export async function unable() {
+  if (!isSecureContext) return 'the page was not opened by https: or from localhost';
+  const { ok } = await fetch((await runtime()).script).catch(() => ({}));
+  return ok ? '' : 'its runtime was not installed with the page';
+}
+
 /** Runs one model on tiles. End it after each file: only that gives the memory back. */
 export class Engine {
   #worker; #giveUp; #ms = [];
@@ -71,9 +78,7 @@ export class Engine {
     }
   }
 
-  end() {
-    this.#worker?.terminate();
-  }
+  end() { this.#worker?.terminate(); }
 
   /** What ran, for the badge and the record. */
   describe() {

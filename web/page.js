@@ -3,6 +3,9 @@ export const $ = (id) => document.getElementById(id);
 export const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
 export const say = (words) => { $('live').textContent = words; }; // to screen readers
 
+/** A number of seconds, rounded, in words. */
+export const lasting = (s) => (s < 100 ? `${Math.max(1, Math.round(s))} s` : `${Math.round(s / 60)} min`);
+
 /** An error whose message is for the user as it is. */
 export class Plain extends Error {}
 
@@ -14,7 +17,7 @@ function explain(error) {
   if (/memory|allocat|bad_alloc|out of range|device.*lost|^\d+$/i.test(message)) {
     return 'The memory of this browser is used up. Close other tabs, or cut out a smaller part and enlarge that.';
   }
-  if (error instanceof TypeError && /fetch/i.test(message)) return 'The server can\'t be reached. Try again later.';
+  if (error instanceof TypeError && /fetch|load failed/i.test(message)) return 'The server does not answer; try later.';
   return `It did not work: ${message}. Reload the page and try again; if it stays so, try another browser.`;
 }
 

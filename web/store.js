@@ -27,22 +27,14 @@ export async function keep(run) {
 export const remove = async (id) => request((await runs('readwrite')).delete(id));
 export const clear = async () => request((await runs('readwrite')).clear());
 
-/** Keep files for use offline, if the browser can; `onBytes(done)` hears of the bytes that had to be fetched. */
-export async function keepOffline(files, onBytes) {
+/** Keep files for use offline; whether the browser can. Rejects if one is missing. */
+export async function keepOffline(files) {
   await navigator.serviceWorker.register('sw.js');
   // Ready, it has the page itself; if a file of that is missing, it never is.
   const tired = new Promise((resolve) => setTimeout(resolve, 15000));
   if (!await Promise.race([navigator.serviceWorker.ready, tired])) return false;
   const cache = await caches.open('large');
   for (const { url } of await cache.keys()) if (!files.includes(url)) await cache.delete(url); // of older versions
-  let done = 0;
-  for (const file of files) {
-    if (await cache.match(file)) continue;
-    const response = await fetch(file);
-    if (!response.ok) throw new Error(`missing: ${file}`);
-    const storing = cache.put(file, response.clone()), counted = response.body.getReader();
-    for (let part = await counted.read(); !part.done; part = await counted.read()) onBytes(done += part.value.length);
-    await storing;
-  }
+  for (const file of files) if (!await cache.match(file)) await cache.add(file);
   return true;
 }

@@ -16,10 +16,8 @@ async function fromNetwork(request, address) {
     const response = await fetch(request);
     if (response.ok) await cache.put(address, response.clone());
     return response;
-  } catch (error) {
-    const kept = await cache.match(address);
-    if (kept) return kept;
-    throw error;
+  } catch {
+    return (await cache.match(address)) ?? Response.error();
   }
 }
 

@@ -1,24 +1,19 @@
 // The enlarging: of a photograph or a clip, in this browser or by the server, with a record of how.
 import { clipWriter, frames } from './clip.js';
 import { Engine } from './engine.js';
-import { $, Plain, canvas, reading, say } from './page.js';
+import { $, Plain, canvas, lasting, reading, say } from './page.js';
 import { SCALE, blend, sha256, tiles } from './pixels.js';
-import { enhanceClip, enhancePhoto } from './server.js';
+import { enhance } from './server.js';
 const VERSION = '1.0';
-
-function timeLeft(seconds) {
-  const minutes = Math.round(seconds / 60);
-  if (seconds < 60) return `about ${Math.max(1, Math.round(seconds))} s left`;
-  return minutes < 60 ? `about ${minutes} min left` : `about ${Math.floor(minutes / 60)} h ${minutes % 60} min left`;
-}
 
 function progress(unit) {
   const began = performance.now();
   let told = 0;
   return (done, total) => {
-    const now = performance.now(), left = timeLeft((now - began) / 1000 / done * (total - done));
+    const now = performance.now(), left = lasting((now - began) / 1000 / done * (total - done));
     $('bar').value = done / total;
-    $('left').textContent = `${Math.floor(done + 1e-6)} of ${total} ${unit}, ${done ? left : 'starting'}`;
+    const far = unit ? `${Math.floor(done + 1e-6)} of ${total} ${unit}` : `${Math.floor(100 * done / total)} %`;
+    $('left').textContent = `${far}, ${done ? `about ${left} left` : 'starting'}`;
     if (now - told < 10000) return; // a screen reader is not to be talked over
     told = now;
     say($('left').textContent);
@@ -66,6 +61,8 @@ async function clipHere(engine, clip, strength, model) {
   return { clips: [before, blob], rate: clip.rate, blob, ending: 'webm', what };
 }
 
+const named = (file, ending) => `${file.name.replace(/\.[^.]*$/, '')}-x4.${ending}`;
+
 async function recordOf(chosen, made, model, strength, engine, began) {
   const { file, kind, width, height, notes } = chosen;
   const hash = async (blob) => ({ sha256: await sha256(await blob.arrayBuffer()), bytes: blob.size });
@@ -87,7 +84,7 @@ export async function here(chosen, strength, chosenModel, signal) {
   try {
     await engine.start(model);
     const made = await (chosen.kind === 'clip' ? clipHere : photoHere)(engine, chosen, strength, model);
-    made.file = `${chosen.file.name.replace(/\.[^.]*$/, '')}-x4.${made.ending}`;
+    made.file = named(chosen.file, made.ending);
     return { ...made, record: await recordOf(chosen, made, model, strength, engine, began) };
   } finally {
     engine.end();
@@ -96,17 +93,18 @@ export async function here(chosen, strength, chosenModel, signal) {
 
 /** By the server; what is shown as before is made here. */
 export async function byServer(chosen, strength, model, signal, server) {
-  const isClip = chosen.kind === 'clip', mode = isClip ? 'view' : 'evidence';
-  const { file, picture } = chosen, fields = { file, model, strength, mode };
-  if (isClip) {
-    const made = await enhanceClip(server, fields, signal, progress('frames'));
-    return { ...made, clips: [file, made.blob], rate: chosen.rate ?? 25, file: made.record.output.file };
-  }
-  const made = await enhancePhoto(server, fields, signal), engine = new Engine(signal);
-  const [before, after] = canvases(chosen, model), bitmap = await createImageBitmap(made.blob);
+  const { file, kind, picture, rate = 25 } = chosen, isClip = kind === 'clip';
+  const fields = { file, model, strength, mode: isClip ? 'view' : 'evidence' };
+  let report; // from its beginning, which is after its turn came
+  const onProgress = (...far) => (report ??= progress(isClip ? 'frames' : ''))(...far);
+  const made = await enhance(server, isClip ? 'jobs' : 'enhance', fields, signal, onProgress);
+  made.file ??= named(file, isClip ? 'mp4' : 'png');
+  if (isClip) return { ...made, clips: [file, made.blob], rate };
+  const engine = new Engine(signal), [before, after] = canvases(chosen, model);
+  const bitmap = await createImageBitmap(made.blob);
   Object.assign(after, { width: bitmap.width, height: bitmap.height });
   after.getContext('2d').drawImage(bitmap, 0, 0);
   await engine.start(null);
   await fill([before, after], engine, picture, 1).finally(() => engine.end());
-  return { ...made, before, after, file: made.record.output.file };
+  return { ...made, before, after };
 }

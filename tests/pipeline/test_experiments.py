@@ -41,6 +41,9 @@ def test_no_value_of_params_stands_for_another():
     assert not [token for token in tokens if isinstance(token, (yaml.AnchorToken, yaml.AliasToken))]
 
 
+ALIKE = ("recommended-psnr", "recommended-gan", "recommended-cctv", "general")  # each begins with the first
+
+
 @pytest.mark.slow
 def test_values_are_set_as_they_are_written(project):
     given = {
@@ -50,7 +53,7 @@ def test_values_are_set_as_they_are_written(project):
         "recipes.srgan.loss_weights.adversarial": ("2.0e-3", 2e-3),
         "variants.srgan-5k-32-biased.epochs": ("7", 7.0),
         "profiles.sample.images.paper-5k": ("30", 30),
-        **{f"released.recommended-{name}.generator.filters": ("32", 32) for name in ("psnr", "gan", "cctv")},
+        **{f"released.{name}.generator.filters": ("32", 32) for name in ALIKE},
     }
     options = [option for key, (text, _) in given.items() for option in ("-S", f"{key}={text}")]
     project.run("dvc", "exp", "run", "-q", "--single-item", "inputs", *options)
