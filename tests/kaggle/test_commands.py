@@ -186,7 +186,6 @@ def test_killed_at_random_it_leaves_nothing_unknown_and_pushes_nothing_twice(acc
     victims.append(process.pid)
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
-    monkeypatch.setattr(command.time, "strftime", lambda *_: "another-second")
     command.main(["push", "--yes"])
     assert list(account.started().values()) == [1]
     known = {slug: one["state"] for slug, one in ledger().sessions.items() if one["state"] != "gone"}

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import secrets
 import subprocess
 import sys
 import time
@@ -87,7 +88,8 @@ def _push(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
         raise StudyError("quota: no GPU time is left this week; run again when Kaggle has renewed it.")
     if not _agreed(options, "Push session 1?"):
         return 1
-    slug = f"{PREFIX}{commit[:7]}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    slug = f"{PREFIX}{commit[:7]}-{moment}-{secrets.token_hex(2)}"  # two of one second are two
     cards = {card: [job.name for job, _ in pieces] for card, pieces in planned[0].items()}
     push(study, ledger, service, slug, cards, commit, hours)
     print(f"{slug}: pushed; `make kaggle-status` says how it is, `make kaggle-pull` brings the results.")
