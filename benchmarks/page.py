@@ -1,6 +1,6 @@
 """What the browser costs: the network in WebAssembly on one thread, against ONNX Runtime on one thread of this machine.
 
-Both enlarge one photograph of 320x240 as a whole with `recommended-psnr`, alternately; on a busy machine, look at the
+Both enlarge one photograph of 320x240 as a whole with `psnr`, alternately; on a busy machine, look at the
 processor's time. At last the page itself does, in tiles that overlap. Needs `web/vendor.sh`, `pip install -e ".[web]"`
 and Chromium (CHROMIUM names its program, if it is another). Usage: python benchmarks/page.py [rounds]
 """
@@ -25,12 +25,12 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
 ROOT = Path(__file__).resolve().parents[1]
-MODEL = ROOT / "models" / "released" / "recommended-psnr" / "generator.onnx"
+MODEL = ROOT / "models" / "released" / "psnr" / "generator.onnx"
 LONG = 600_000  # ms
 BEGIN = """async (pixels) => {
   const ort = await import('/vendor/ort-1.30.0/ort.wasm.min.mjs');
   ort.env.wasm.numThreads = 1;
-  const session = await ort.InferenceSession.create('/models/recommended-psnr.onnx', { executionProviders: ['wasm'] });
+  const session = await ort.InferenceSession.create('/models/psnr.onnx', { executionProviders: ['wasm'] });
   window.enlarge = async () => {
     const lr = new ort.Tensor('uint8', Uint8Array.from(pixels), [1, 240, 320, 3]), began = performance.now();
     const { data } = Object.values(await session.run({ lr }))[0];
@@ -79,7 +79,7 @@ def main(rounds: int) -> None:
             one, two = (median(times[at] for times in both[1:]) for both in (native, wasm))
             print(f"ms {what}: native {one:.0f}, browser {two:.0f}, ratio {two / one:.2f}; levels apart: {off}")
         photo.save(f"{folder}/photo.png")
-        page.locator("#model").select_option("recommended-psnr")
+        page.locator("#model").select_option("psnr")
         page.set_input_files("#file", f"{folder}/photo.png")
         page.get_by_role("button", name="Enlarge").click()
         expect(page.locator("#result")).to_be_visible(timeout=LONG)

@@ -140,7 +140,7 @@ def study_folder(tmp_path, monkeypatch, executed) -> Path:
         ("04_evaluate", "set5", "reports/04_evaluate-set5.ipynb"),
         ("03_train", "recommended", "models/recommended/03_train.ipynb"),
         ("03_train", "srgan", "models/pretrained/srgan/03_train.ipynb"),
-        ("03_train", "recommended-gan", "models/released/recommended-gan/03_train.ipynb"),
+        ("03_train", "gan", "models/released/gan/03_train.ipynb"),
     ],
 )
 def test_a_report_lies_in_reports_and_that_of_a_training_beside_its_model(study_folder, title, name, report):

@@ -205,7 +205,7 @@ def test_a_file_that_holds_no_keys_and_values_is_refused_in_one_line(tmp_path, t
         ("ablation.changes.batch 1", {"scales": [0.5]}, r"^ablation\.changes\.batch 1\.scales: means nothing"),
         ("recipes.srgan.photographs", ["street"], r"^recipes\.srgan\.photographs: means nothing where the tiles are"),
         ("pretrain.srgan.photographs", ["strete"], r"^pretrain\.srgan\.photographs: 'strete' is unknown, did you mean"),
-        ("released.recommended-gan.photographs", ["ffhq"], r"gan\.photographs: .ffhq. has no list of its splits"),
+        ("released.gan.photographs", ["ffhq"], r"gan\.photographs: .ffhq. has no list of its splits"),
         ("profiles.sample.selections.curated.share", 0.5, r"selections\.curated: `share` .* without `highest`"),
         ("recipes.recommended.content", None, r"recommended: loss_weights\.content is not 0, but .* 'content' is"),
         ("pretrain.srgan.loss_weights.pixel", 0.0, r"pretrain\.srgan: all `loss_weights` are 0"),
@@ -214,7 +214,7 @@ def test_a_file_that_holds_no_keys_and_values_is_refused_in_one_line(tmp_path, t
         ("data.sources.street.git", "owner/name", r"data\.sources\.street: `git` and `commit` go together; give both"),
         ("recipes.recommended.crop", 65, r"recipes\.recommended\.crop: 65 is larger than its LR tiles; .* at most 64"),
         ("recipes.srgan.crop", 33, r"recipes\.srgan\.crop: 33 is larger than its LR tiles; choose at most 32"),
-        ("released.recommended-gan.crop", 65, r"released\.recommended-gan\.crop: 65 is larger"),
+        ("released.gan.crop", 65, r"released\.gan\.crop: 65 is larger"),
         ("ablation.changes.batch 1.crop", 65, r"ablation\.changes\.batch 1\.crop: 65 is larger"),
     ],
 )
@@ -383,14 +383,14 @@ def test_the_paper_s_eight_configurations_differ_in_three_factors_only(root):
 
 
 def test_a_run_is_resolved_with_all_that_decides_it(root, study):
-    plain, gan, cctv = (study.run(name) for name in ("srgan-5k-32-plain", "recommended-gan", "recommended-cctv"))
+    plain, gan, cctv = (study.run(name) for name in ("srgan-5k-32-plain", "gan", "cctv"))
     assert (plain.kind, plain.tile_set, plain.snapshot, plain.snapshot_step) == ("variant", "curated-5k-32", 10, 24)
     assert (plain.folder, plain.checkpoints) == (
         root / "models/srgan-5k-32-plain",
         root / "models/checkpoints/srgan-5k-32-plain",
     )
     assert plain.warm_start.generator == root / "models/pretrained/srgan/generator.keras"
-    assert (gan.kind, gan.tile_set, gan.warm_start.name) == ("released", None, "recommended-psnr")
+    assert (gan.kind, gan.tile_set, gan.warm_start.name) == ("released", None, "psnr")
     assert (plain.camera, gan.camera, cctv.camera) == (None, None, study.degradations["cctv"])
     assert load_study("paper", root).run("srgan-5k-32-plain").snapshot_step == 50_000
 
@@ -424,6 +424,6 @@ def test_titles_say_the_profile_and_what_its_names_of_counts_mean(tiny_study):
     tiny_study.set("profiles.sample.images.paper-5k", 30)
     study = tiny_study.load()
     assert study.note == study.run("srgan-5k-32-plain").note == "sample profile: paper-5k = 30, paper-10k = 48 images"
-    assert study.run("srgan").note == study.run("recommended-gan").note == "all training photographs of sample"
+    assert study.run("srgan").note == study.run("recommended-psnr").note == "all training photographs of sample"
     assert study.run("srgan").label == "warm start srgan"
     assert study.largest_lr_size == 64

@@ -9,7 +9,7 @@ export async function findServer(ours) {
   try {
     const answer = await fetch(`${base}/models`, { cache: 'no-store', signal: AbortSignal.timeout(10000) });
     const { models } = await answer.json(); // where there is no server, it is no JSON
-    const known = (name) => ours.find((own) => [name, `recommended-${name}`].includes(own.name));
+    const known = (name) => ours.find((own) => own.name === name);
     const listed = models.map(({ name, learned_from: from }) => known(name) ?? { name, use: `Learned from: ${from}` });
     return { asked, base, host: new URL(base).host, models: listed };
   } catch {

@@ -12,7 +12,7 @@ for file in ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.w
     cp "node_modules/onnxruntime-web/dist/$file" "$to/$file"
 done
 cp node_modules/mediabunny/dist/bundles/mediabunny.min.mjs vendor/mediabunny-1.61.0.mjs
-for name in general fast recommended-psnr recommended-gan recommended-cctv; do
+for name in general fast psnr gan cctv; do
     cp "$models/$name/generator.onnx" "models/$name.onnx"
 done
 # The page refuses a model whose SHA-256 is not the one in models.json; better to learn of it here.

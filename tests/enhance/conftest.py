@@ -13,7 +13,7 @@ from srstudy.enhance.steps import Steps
 @pytest.fixture(scope="session")
 def model(root):
     """A released network."""
-    return root / "models" / "released" / "recommended-psnr" / "generator.onnx"
+    return root / "models" / "released" / "psnr" / "generator.onnx"
 
 
 @pytest.fixture(scope="session")

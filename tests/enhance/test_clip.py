@@ -27,7 +27,7 @@ from srstudy.enhance.writing import Format, check_container, container_for, writ
 from srstudy.photos.clips import open_clip
 from srstudy.photos.frames import SMPTE170M, Colour
 
-MODEL = "models/released/recommended-psnr/generator.onnx"
+MODEL = "models/released/psnr/generator.onnx"
 PLAIN = Steps(strength=0.0, mark=False)  # bicubic, so that what comes is known
 PICTURES = [picture(n) for n in range(6)]
 SD = Colour(SMPTE170M, SMPTE170M, SMPTE170M, False, False)

@@ -46,7 +46,7 @@ def python(script, *arguments, **environment):
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("name", ["general", "fast", "recommended-psnr", "recommended-gan", "recommended-cctv"])
+@pytest.mark.parametrize("name", ["general", "fast", "psnr", "gan", "cctv"])
 def test_evidence_is_what_keras_computes_to_a_level(root, name):
     folder = root / "models" / "released" / name
     evidence = Engine(folder / "generator.onnx", "evidence")

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 posix = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL, and no inodes to see a folder replaced by")
 PARAMS = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8"))
 VARIANTS, SETS = [*PARAMS["variants"]], [*PARAMS["sets"]]
-GIVEN = ["srgan", "residual", "recommended-psnr", "recommended-gan", "recommended-cctv", "general", "fast"]
+GIVEN = ["srgan", "residual", "recommended-psnr", "general", "psnr", "gan", "cctv", "fast"]
 FOLDERS = {  # the folder among a stage's outputs
     "cut@curated-10k-64": "data/prepared/curated-10k-64",
     "train@srgan-5k-32-plain": "models/srgan-5k-32-plain",
@@ -82,7 +82,7 @@ def test_the_report_says_what_is_missing_and_gives_the_rest(finished):
     remove(changed, "variants", "srgan-5k-64-plain")
     remove(changed, "selections", "biased")
     (finished / "params.yaml").write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
-    (finished / "reports" / "scores" / "recommended-gan.csv").unlink()
+    (finished / "reports" / "scores" / "gan.csv").unlink()
     run(finished, sys.executable, "notebooks/run.py", "05_report")
     report = (finished / "reports" / "05_report.ipynb").read_text(encoding="utf-8")
     (finished / "params.yaml").write_bytes(params)
@@ -90,7 +90,7 @@ def test_the_report_says_what_is_missing_and_gives_the_rest(finished):
         write_bytes(finished / name, content)
     for run_name in ("srgan-5k-64-plain", "srgan-5k-32-biased"):
         assert f"{run_name} is not among the runs of profile smoke" in report
-    assert "reports/scores/recommended-gan.csv is missing" in report
+    assert "reports/scores/gan.csv is missing" in report
     assert "srgan-10k-64-plain beside bicubic" in report
 
 

@@ -122,7 +122,7 @@ def test_the_table_of_runs_tells_what_is_unfinished_or_not_trained(tiny_study):
     assert row.complete.startswith("NO: its figures")
     assert row["what the guards saw"] == "output collapsed (step 9, 0.10)"
     assert "not trained yet; run `dvc repro train@srgan-10k-64-plain`" in table.complete["srgan-10k-64-plain"]
-    assert "recommended-gan" not in table.index
+    assert "gan" not in table.index
     (reports / "history" / "srgan-5k-32-plain.csv").unlink()
     assert "not trained yet" in runs_table(study).set_index("run").complete["srgan-5k-32-plain"]
 
@@ -163,12 +163,12 @@ def test_a_verdict_under_the_other_statistics_stands_where_it_differs(evaluated)
 
 
 def test_the_summary_prints_means_what_is_missing_and_where_the_report_is(evaluated, monkeypatch, capsys):
-    (evaluated.root / "reports" / "scores" / "recommended-gan.csv").unlink()
+    (evaluated.root / "reports" / "scores" / "gan.csv").unlink()
     monkeypatch.chdir(evaluated.root)
     main()
     printed = capsys.readouterr().out
     assert re.search(r"^warm start srgan +\d+\.\d+", printed, re.MULTILINE)
-    assert "recommended-gan: reports/scores/recommended-gan.csv is missing" in printed
+    assert "gan: reports/scores/gan.csv is missing" in printed
     assert printed.endswith("05_report.ipynb\n")
 
 

@@ -52,13 +52,13 @@ def test_a_photograph_is_what_the_command_makes_of_it_with_a_record(server, phot
     (source := tmp_path / "original.png").write_bytes(png(photo[:40, 100:150]))
     how = Settings("gan", "evidence", codec="ffv1", steps=Steps(3, 0.5, True, False))
     enhance(source, tmp_path / "a.png", how, Engine(find_model("gan"), "evidence"), lambda *done: None)
-    wishes = {"model": "recommended-gan", "mode": "evidence", "denoise": 3, "strength": 0.5, "clahe": "on", "mark": 0}
+    wishes = {"model": "gan", "mode": "evidence", "denoise": 3, "strength": 0.5, "clahe": "on", "mark": 0}
     answer = server.result("enhance", source.read_bytes(), "my photo.png", **wishes)
     np.testing.assert_array_equal(pixels(io.BytesIO(answer.content)), pixels(tmp_path / "a.png"))
     assert answer.headers["Content-Disposition"].endswith("my%20photo-x4.png")
     record = server.get(answer.headers["X-Record"])
     files = {record.json()[part]["file"] for part in ("input", "output", "model")}
-    assert files == {"original.png", "enlarged.png", "recommended-gan/generator.onnx"}
+    assert files == {"original.png", "enlarged.png", "gan/generator.onnx"}
     page = server.get(answer.headers["X-Record"].replace("record", "map"))
     assert page.headers["Content-Type"].startswith("text/html") and "map of LR-consistency" in page.text
     assert not any(str(place)[1:] in answer.text for place in (root, server.folder) for answer in (record, page))

@@ -151,7 +151,7 @@ def test_a_run_that_was_no_longer_finite_is_recorded_with_its_step(study):
 
 
 def test_a_camera_that_made_lr_is_recorded_with_the_recipe(study):
-    cctv, gan = record(study, "recommended-cctv"), record(study, "recommended-gan")
+    cctv, gan = record(study, "cctv"), record(study, "gan")
     assert cctv["camera"]["jpeg"]["quality"] == list(study.degradations["cctv"].jpeg.quality)
     assert "camera" not in gan
 
@@ -159,7 +159,7 @@ def test_a_camera_that_made_lr_is_recorded_with_the_recipe(study):
 def test_what_differs_between_equal_runs_is_recorded_of_those_that_are_trained_once(study):
     assert "minutes" not in record(study, "recommended")
     assert list(pd.read_csv(study.root / "reports" / "history" / "recommended.csv")) == list(ROW)
-    assert record(study, "recommended-gan")["minutes"] == 3.0
+    assert record(study, "gan")["minutes"] == 3.0
     assert record(study, "residual")["minutes"] == 3.0
 
 

@@ -318,7 +318,7 @@ def test_photograph_by_the_server_is_told_of_before_and_equals_the_command(page,
     expect(page.get_by_label("in this browser")).to_be_checked()
     page.get_by_label("by the server").check()
     expect(page.locator("#upload")).to_contain_text("Your file will be sent to localhost:")
-    expect(page.locator("#model")).to_contain_text("Street camera (recommended-cctv)")
+    expect(page.locator("#model")).to_contain_text("Street camera (cctv)")
     pixels, content, record = enlarge(page, path, at_server=True)
     assert furthest(pixels, command(path)) == 0
     assert record["settings"]["mode"] == "evidence" and record["model"]["name"] == NAME

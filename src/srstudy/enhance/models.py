@@ -10,7 +10,6 @@ from srstudy import StudyError
 ROOT = Path(__file__).resolve().parents[3]
 # In a checkout beside the code; in an installed package they travel with it.
 FOLDERS = (ROOT / "models" / "released", Path(__file__).parent / "released")
-ALIASES = ("{}", "recommended-{}")
 DEFAULT = "general"  # for pictures as people have them; learned by a pixel loss alone, it invents least
 CAUTION = (
     "Super-resolution invents detail. What was not in the original was filled in as a network learned from other "
@@ -23,17 +22,15 @@ def find_model(name: str) -> Path:
     if (path := Path(name).expanduser()).suffix == ".onnx":
         return path
     for folder in FOLDERS:
-        for alias in ALIASES:
-            if (path := folder / alias.format(name) / "generator.onnx").is_file():
-                return path
+        if (path := folder / name / "generator.onnx").is_file():
+            return path
     known = ", ".join(names()) or "none is here; python -m srstudy.enhance.export makes them"
     raise StudyError(f"-n {name}: no such model; choose one of: {known}; or give the path of an .onnx file.")
 
 
 def names() -> list[str]:
     """The released models that are here."""
-    found = (path.parent.name for folder in FOLDERS for path in folder.glob("*/generator.onnx"))
-    return sorted(name.removeprefix("recommended-") for name in found)
+    return sorted(path.parent.name for folder in FOLDERS for path in folder.glob("*/generator.onnx"))
 
 
 def card(model: Path) -> dict[str, str]:

@@ -43,8 +43,7 @@ def card(study: Study, run: Run) -> str:
     given = {**recipe, **({"camera": record["camera"]} if "camera" in record else {})}
     template = Path(__file__).with_name("card.md").read_text(encoding="utf-8")
     return template.format(
-        name=run.name, short=run.name.removeprefix("recommended-"),
-        megabytes=generator.stat().st_size / 1e6, parameters=load_model(generator).count_params(),
+        name=run.name, megabytes=generator.stat().st_size / 1e6, parameters=load_model(generator).count_params(),
         photographs=photographs, **words, content=content, favours=favours, record=record,
         start=f" on top of `{recipe['warm_start']}`, whose weights it began with" if "warm_start" in recipe else "",
         seen=record["step"] * recipe["batch_size"], last=history.iloc[-1], best=history.loc[history.psnr_y.idxmax()],

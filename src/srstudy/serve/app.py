@@ -59,7 +59,7 @@ class Wishes(BaseModel):
 
     def settings(self) -> dict[str, Any]:
         """As `srstudy.enhance.work.Settings` and its steps take them. Raises Refused for a model that is not there."""
-        model = (self.model or models.DEFAULT).removeprefix("recommended-")
+        model = self.model or models.DEFAULT
         if model not in models.names():
             raise Refused(422, f"model: '{model[:40]}' is not here; choose one of: {', '.join(models.names())}.")
         if 0 < self.denoise < 1:
