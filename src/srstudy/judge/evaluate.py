@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from srstudy import StudyError
-from srstudy.degrade.bicubic import SCALE, crop_to_multiple, downscale, upscale
+from srstudy.degrade.bicubic import crop_to_multiple, downscale, upscale
 from srstudy.files import own_folder, replacing, resolved, write_csv, write_json, write_text
 from srstudy.inputs import code_fingerprint
 from srstudy.judge.distance import Distance
@@ -27,7 +27,7 @@ from srstudy.judge.metrics import MEASURES, Picture, lr_psnr, measures
 from srstudy.networks.architectures import load_model
 from srstudy.networks.enhance import Enhancer, has_batch_norm
 from srstudy.photos.images import read_photo, read_rgb, readable_images
-from srstudy.photos.manifest import judged_rows, open_manifest
+from srstudy.photos.manifest import SMALLEST, judged_rows, open_manifest
 from srstudy.photos.sources import sample_photos
 from srstudy.settings import BICUBIC
 from srstudy.study import Run, Study
@@ -74,7 +74,7 @@ def test_images(study: Study, test_set: str | Path | None = None) -> Images:
         side = study.profile.test_crop or LARGEST
         readers = {row.id: lambda row=row: _centre(read_photo(study.root, row), side) for row in rows.itertuples()}
         return Images(readers)
-    found, left_out = readable_images(resolved(study.root, test_set), smallest=16 * SCALE)
+    found, left_out = readable_images(resolved(study.root, test_set), smallest=SMALLEST)
     images = Images({name: lambda path=path: _centre(read_rgb(path), LARGEST) for name, path in found.items()})
     images.left_out = left_out
     return images

@@ -91,7 +91,7 @@ class _Training:
             for step, batch in enumerate(bar, start + 1):
                 self.update(batch, step)
                 if step == self.run.snapshot_step and runtime.is_chief():
-                    architectures.save_model(fused(self._generator()), self.folder / "snapshot.keras")
+                    architectures.save_model(self._generator(), self.folder / "snapshot.keras")
                 reason, due = self._agreed(step, stopped())
                 ends_row, is_kept = step in self.history.steps, reason or due or step == self.run.epoch_steps
                 if ends_row or is_kept or step == last:
@@ -124,7 +124,7 @@ class _Training:
             self.history.add(step, self.update, self.models)
         rows, snapshot, at = self.history.rows, self.folder / "snapshot.keras", self.run.snapshot_step
         snapshot = snapshot if at and at <= step and snapshot.is_file() else None
-        return Trained(fused(self._generator()), rows, step, self.run.steps, snapshot, self.folder, not_finite)
+        return Trained(self._generator(), rows, step, self.run.steps, snapshot, self.folder, not_finite)
 
     def _batches(self, start: int):
         return self.strategy.distribute_datasets_from_function(
@@ -133,7 +133,7 @@ class _Training:
 
     def _generator(self) -> keras.Model:
         self.generator.set_weights(final_weights(self.models))
-        return self.generator
+        return fused(self.generator)
 
     def _agreed(self, step: int, reason: str | None) -> tuple[str | None, bool]:
         """Why to stop after this step, if it is not the last, and whether to save. Several workers have to agree."""
