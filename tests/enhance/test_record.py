@@ -13,7 +13,7 @@ from PIL import Image
 
 from srstudy import StudyError
 from srstudy.enhance import work
-from srstudy.enhance.record import beside, page, read_record
+from srstudy.enhance.record import beside, notes, page, read_record
 from srstudy.enhance.steps import Steps
 from srstudy.enhance.work import Settings, enhance, verify
 
@@ -112,14 +112,17 @@ def test_a_record_is_verified_by_doing_it_again(make, tmp_path, output):
 
 def test_sixteen_bits_and_clips_are_verified(make, photo, tmp_path):
     tifffile.imwrite(tmp_path / "deep.tif", photo[:20, :20].astype(np.uint16) * 257, photometric="rgb")
-    assert again(make("deep.tif", "deep-x4.tif", Steps())[1]) == (True, EQUAL)
+    _, record = make("deep.tif", "deep-x4.tif", Steps())
+    (tmp_path / "deep.tif").rename(record.with_name("deep.tif"))  # sent with its record, in one folder
+    assert again(record) == (True, EQUAL)
     with av.open(str(tmp_path / "a.avi"), "w") as container:
-        stream = container.add_stream("ffv1", rate=5, width=32, height=24, pix_fmt="bgr0")
+        stream = container.add_stream("ffv1", rate=5, width=32, height=24, pix_fmt="yuv420p10le")
         for left in (0, 9, 18):
             pixels = photo[100:124, 100 + left : 132 + left].copy()
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))
-    assert again(make("a.avi", "a-x4.mkv")[1]) == (True, EQUAL)
+    target, record = make("a.avi", "a-x4.mkv")
+    assert again(record) == (True, EQUAL) and notes(target) == ["10 bits a sample were read as 8"]
 
 
 def test_a_forged_output_is_told_and_a_level_is_forgiven(make):
