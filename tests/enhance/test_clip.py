@@ -132,16 +132,13 @@ def test_lossless_clips_keep_the_shape_of_pixels(enhance, tmp_path, width):
     assert head[start + 2 : start + 6] == zlib.crc32(head[start + 6 : end]).to_bytes(4, "little")
 
 
-def test_a_clip_of_10_bits_is_read_as_8_and_the_record_says_so(enhance, tmp_path):
-    source = write(tmp_path / "a.mkv", PICTURES[:1], codec="ffv1", pixels="yuv420p10le")
-    _, facts = enhance(source)
-    assert (facts["bits"], facts["bits_read"]) == (10, 8)
-
-
-def test_a_clip_of_rgb_is_tagged_like_one_that_says_nothing(enhance, tmp_path):
-    target, _ = enhance(write(tmp_path / "a.avi", PICTURES[:1], codec="rawvideo", pixels="bgr24"))
+@pytest.mark.parametrize(("name", "codec", "pixels", "bits"), [("a.avi", "rawvideo", "bgr24", 8),
+                                                               ("a.mkv", "ffv1", "yuv420p10le", 10)])  # fmt: skip
+def test_rgb_and_10_bits_are_tagged_like_what_says_nothing_and_recorded(enhance, tmp_path, name, codec, pixels, bits):
+    target, facts = enhance(write(tmp_path / name, PICTURES[:1], codec=codec, pixels=pixels))
     colour = read(target)[0][0].colour
     assert (colour.matrix, colour.primaries, colour.transfer) == (6, 6, 6)
+    assert (facts["bits"], facts["bits_read"]) == (bits, 8)
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])

@@ -34,8 +34,8 @@ def folder(save_image, photo, tmp_path, monkeypatch):
     return tmp_path / "in"
 
 
-def run(*arguments, model="psnr"):
-    return main(["enhance", *map(str, arguments), "-n", model])
+def run(*arguments):
+    return main(["enhance", "-n", "psnr", *map(str, arguments)])
 
 
 def outputs(folder):
@@ -49,7 +49,7 @@ def outputs(folder):
 
 
 def test_a_file_is_enlarged_into_a_file_by_the_steps_given(folder, tmp_path, capsys):
-    assert run("in/one.png", "-o", "large.tif", "--denoise", "--strength", "0.5", "--clahe", "--gps", model="cctv") == 0
+    assert run("in/one.png", "-o", "large.tif", "--denoise", "--strength", "0.5", "--clahe", "--gps", "-n", "cctv") == 0
     with Image.open("large.tif") as image:
         assert image.size == (120, 80)
     said, settings = capsys.readouterr(), json.loads((tmp_path / "large.tif.record.json").read_text())["settings"]
@@ -115,6 +115,7 @@ WRONG = [
     (["empty", "-o", "out"], "no photograph or clip in this folder"),
     (["none.png", "-o", "out"], "no such file or folder, and no pattern that fits one"),
     (["-o", "out"], "no input"),
+    (["in/one.png", "-o", "out", "-n", "nope"], "-n nope: no such model; choose one of: cctv, "),
     (["in/one.png", "-o", "out", "-s", "2"], "-s 2: pictures are enlarged four times and no other"),
     (["in/one.png", "-o", "out", "--strength", "1.5"], "--strength 1.5: is a share"),
     (["in/one.png", "-o", "out", "--strength", "nan"], "--strength nan: is a share"),
@@ -142,11 +143,6 @@ def test_what_is_wrong_with_a_command_is_said_in_a_sentence(
     assert run(*arguments) == 1
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert "error: " in said and message in said and not (tmp_path / "out").exists()
-
-
-def test_an_unknown_model_is_refused_by_naming_those_that_there_are(folder, capsys):
-    assert run("in/one.png", "-o", "out", model="nope") == 1
-    assert "-n nope: no such model; choose one of: cctv, " in capsys.readouterr().err
 
 
 FILLED = "(disk / 'filled').write_bytes(bytes(200_000))"

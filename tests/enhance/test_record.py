@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from html.parser import HTMLParser
 
 import av
 import numpy as np
@@ -77,26 +76,12 @@ def test_a_record_names_files_hashes_steps_and_software(make, model, tmp_path):
         assert image.size == (90, 96) and image.mode == "L"
 
 
-class Asked(HTMLParser):
-    """A page's elements, and what it asks for besides itself."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.wanted = set(), []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.add(tag)
-        self.wanted += [value for key, value in attributes if key in ("src", "href", "srcset", "action", "data")]
-
-
 @pytest.mark.skipif("os.name == 'nt'", reason="Windows has no such names")
 def test_the_page_escapes_names_and_stands_alone(make):
     target, _ = make("<b>&.png", "<b>&-x4.png")
     text = beside(target, "record.html").read_text(encoding="utf-8")
-    found = Asked(text)
-    assert "&lt;b&gt;&amp;-x4.png" in text and not {"b", "script", "link", "iframe"} & found.tags
-    assert [value[:22] for value in found.wanted] == ["data:image/png;base64,"] and "url(" not in text
+    assert "&lt;b&gt;&amp;-x4.png" in text and not re.search(r"<(b|script|link|iframe)\b", text) and "url(" not in text
+    assert re.findall(r'(?:src|href|srcset|action|data)="(.{22})', text) == ["data:image/png;base64,"]
     text = page("t", {"list": [1, {"a_b": "<i>"}], "none": []}, b"")
     assert "<li><code>1</code></li>" in text and "<th>a b</th><td><code>&lt;i&gt;</code>" in text and "<img" not in text
 

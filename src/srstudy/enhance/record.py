@@ -85,7 +85,7 @@ def notes(target: Path) -> list[str]:
     what = read_record(beside(target, "record.json"))["what"]
     said = {
         f"{what.get('packets_lost')} packets did not decode": what.get("packets_lost"),
-        f"{what['bits']} bits a sample were read as 8": what["bits"] > what.get("bits_read", 16),
+        f"{what.get('bits')} bits a sample were read as 8": what.get("bits", 8) > what.get("bits_read", 16),
         "it ends cut": what.get("ends_cut"),
     }
     return [*what.get("notes", []), *what.get("left_out", []), *(text for text, true in said.items() if true)]
