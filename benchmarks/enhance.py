@@ -1,9 +1,9 @@
 """How fast the tool enlarges, in how much memory, at what cost: `python benchmarks/enhance.py PART ...`.
 
-Parts: `speed` (a clip and a 1080p picture, in turn with commit c16d4b7's Enhancer), `large` (peak memory of 4K, 12 and
-200 megapixels), `long` (memory over an hour's clip and over 1,000 pictures), `view` (what mode view costs against
-evidence, on folders of HR pictures: --hr), `agree` (tiled against whole, evidence against Keras). Each side runs in a
-process of its own. The rows go to enhance.csv.
+Parts: `speed` (a clip and a 1080p picture, in turn with commit c16d4b7's Enhancer), `large` (peak memory of 4K and
+12 megapixels), `largest` (of 200), `hour` (memory over an hour's clip), `many` (over 1,000 pictures), `view` (what mode
+view costs against evidence, on folders of HR pictures: --hr), `agree` (tiled against whole, evidence against Keras).
+Each side runs in a process of its own. The rows go to enhance.csv.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "benchmarks" / "enhance.csv"
 BEFORE = "c16d4b7"  # the last commit before the study's rooms were built anew
-PARTS = ("speed", "large", "long", "view", "agree")
+PARTS = ("speed", "large", "largest", "hour", "many", "view", "agree")
 COLUMNS = ["part", "what", "model", "measured", "figure"]
 
 
@@ -96,42 +97,37 @@ def speed(folder: Path, options: argparse.Namespace) -> list[tuple]:
 def large(folder: Path, options: argparse.Namespace) -> list[tuple]:
     """Peak memory and seconds of pictures that phones and cameras make."""
     rows = []
-    for name, width, height in (
-        ("4K frame", 3840, 2160),
-        ("12 megapixels", 4000, 3000),
-        ("200 megapixels", 16320, 12240),
-    ):
-        picture = enlarged_photo(folder / f"{width}.jpg", width, height)
-        found = child("photo", picture, options.model)
-        rows.append((name, Path(options.model).stem, "peak GB", f"{found['peak_gb']:.2f}"))
-        rows.append((name, Path(options.model).stem, "seconds", f"{found['seconds']:.0f}"))
+    for name, width, height in (("4K frame", 3840, 2160), ("12 megapixels", 4000, 3000)):
+        rows += large_rows(name, enlarged_photo(folder / f"{width}.jpg", width, height), options.model)
     return rows
 
 
-def long(folder: Path, options: argparse.Namespace) -> list[tuple]:
-    """Memory at the end of long work by that after its first minute."""
-    rows = []
-    found = child("hour", small_clip(folder / "hour.mp4", 90_000, 64, 48), options.model)
-    rows.append(
-        (
-            "an hour's clip, 90,000 frames of 64x48",
-            Path(options.model).stem,
-            "memory at the end by that after a minute",
-            f"{found['ratio']:.3f}",
-        )
-    )
+def largest(folder: Path, options: argparse.Namespace) -> list[tuple]:
+    """The same of the largest pictures that telephones make."""
+    return large_rows("200 megapixels", enlarged_photo(folder / "200.jpg", 16320, 12240), options.model)
+
+
+def large_rows(name: str, picture: Path, model: str) -> list[tuple]:
+    found, model = child("photo", picture, model), Path(model).stem
+    return [(name, model, "peak GB", f"{found['peak_gb']:.2f}"), (name, model, "seconds", f"{found['seconds']:.0f}")]
+
+
+def hour(folder: Path, options: argparse.Namespace) -> list[tuple]:
+    """Memory at the end of an hour's clip by that after its first minute of work."""
+    clip = small_clip(folder / "hour.mp4", 90_000, 16, 16)
+    return over_time_row("an hour's clip, 90,000 frames of 16x16", "hour", clip, options.model)
+
+
+def many(folder: Path, options: argparse.Namespace) -> list[tuple]:
+    """The same of a folder of pictures, of forty sizes."""
     for number in range(1000):
-        enlarged_photo(folder / "many" / f"{number}.png", 96 + number % 40, 96)
-    found = child("many", folder / "many", options.model)
-    return [
-        *rows,
-        (
-            "1,000 pictures",
-            Path(options.model).stem,
-            "memory at the end by that after a minute",
-            f"{found['ratio']:.3f}",
-        ),
-    ]
+        enlarged_photo(folder / "many" / f"{number:03}.png", 96 + number // 25, 96)
+    return over_time_row("1,000 pictures", "many", folder / "many", options.model)
+
+
+def over_time_row(what: str, name: str, path: Path, model: str) -> list[tuple]:
+    ratio = child(name, path, model)["ratio"]
+    return [(what, Path(model).stem, "memory at the end by that after a minute", f"{ratio:.3f}")]
 
 
 def view(folder: Path, options: argparse.Namespace) -> list[tuple]:
@@ -156,20 +152,21 @@ def agree(_: Path, options: argparse.Namespace) -> list[tuple]:
     return rows
 
 
-def small_clip(path: Path, frames: int = 300, width: int = 192, height: int = 144) -> Path:
+def small_clip(path: Path, count: int = 300, width: int = 192, height: int = 144) -> Path:
     """Frames of the committed clip, reduced, as H.264 with 25 frames a second."""
     import av
     from PIL import Image
 
     with av.open(str(ROOT / "data" / "sample" / "cctv.avi")) as original:
-        images = [
-            frame.to_image().resize((width, height), Image.Resampling.BICUBIC) for frame in original.decode(video=0)
-        ]
+        images = [frame.to_image().resize((width, height), Image.Resampling.BICUBIC) for frame in original.decode()]
+    frames = [av.VideoFrame.from_image(image).reformat(format="yuv420p") for image in images]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "20", "preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for number in range(frames):
-            container.mux(stream.encode(av.VideoFrame.from_image(images[number % len(images)])))
+        for number in range(count):
+            frame = frames[number % len(frames)]
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
 

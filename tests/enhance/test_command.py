@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from tests.enhance.footage import write
 
 from srstudy.enhance.command import main
 
@@ -17,7 +18,8 @@ from pathlib import Path
 from srstudy.enhance.command import main
 sys.stderr, disk = sys.stdout, Path(sys.argv[1])
 {before}
-print('code', main(['enhance', {source!r}, '-o', str(disk), '-n', 'psnr', '--ext', '.{ending}']), os.listdir(disk))
+code = main(['enhance', {source!r}, '-o', str(disk), '-n', 'psnr', '--ext', '.{ending}'])
+print('code', code, sorted(os.listdir(disk)))
 """
 
 
@@ -32,8 +34,8 @@ def folder(save_image, photo, tmp_path, monkeypatch):
     return tmp_path / "in"
 
 
-def run(*arguments, model="psnr"):
-    return main(["enhance", *map(str, arguments), "-n", model])
+def run(*arguments):
+    return main(["enhance", "-n", "psnr", *map(str, arguments)])
 
 
 def outputs(folder):
@@ -47,7 +49,7 @@ def outputs(folder):
 
 
 def test_a_file_is_enlarged_into_a_file_by_the_steps_given(folder, tmp_path, capsys):
-    assert run("in/one.png", "-o", "large.tif", "--denoise", "--strength", "0.5", "--clahe", "--gps", model="cctv") == 0
+    assert run("in/one.png", "-o", "large.tif", "--denoise", "--strength", "0.5", "--clahe", "--gps", "-n", "cctv") == 0
     with Image.open("large.tif") as image:
         assert image.size == (120, 80)
     said, settings = capsys.readouterr(), json.loads((tmp_path / "large.tif.record.json").read_text())["settings"]
@@ -113,6 +115,7 @@ WRONG = [
     (["empty", "-o", "out"], "no photograph or clip in this folder"),
     (["none.png", "-o", "out"], "no such file or folder, and no pattern that fits one"),
     (["-o", "out"], "no input"),
+    (["in/one.png", "-o", "out", "-n", "nope"], "-n nope: no such model; choose one of: cctv, "),
     (["in/one.png", "-o", "out", "-s", "2"], "-s 2: pictures are enlarged four times and no other"),
     (["in/one.png", "-o", "out", "--strength", "1.5"], "--strength 1.5: is a share"),
     (["in/one.png", "-o", "out", "--strength", "nan"], "--strength nan: is a share"),
@@ -120,6 +123,8 @@ WRONG = [
     (["in/one.png", "-o", "out", "--tile", "2"], "--tile 2: is too small"),
     (["in/one.png", "-o", "out", "--ext", ".bmp"], "--ext .bmp: photographs are written as"),
     (["in/one.png", "-o", "out.mp4"], "out.mp4: photographs are written as"),
+    (["in/one.png", "-o", "out.bmp"], "out.bmp: photographs are written as"),
+    (["in", "-o", "out.png"], "out.png: is a file's name, and there are 2 inputs; name a folder"),
     (["in/one.png", "-o", "out", "--sign-key", "key.pem"], "--sign-key, --sign-certificates: 'key.pem' is no file"),
     (["in/one.png", "other/one.png", "-o", "out"], "would be written over that of"),
     (["in/one.png", "-o", "in/notes.txt/out"], "notes.txt"),
@@ -140,26 +145,24 @@ def test_what_is_wrong_with_a_command_is_said_in_a_sentence(
     assert "error: " in said and message in said and not (tmp_path / "out").exists()
 
 
-def test_an_unknown_model_is_refused_by_naming_those_that_there_are(folder, capsys):
-    assert run("in/one.png", "-o", "out", model="nope") == 1
-    assert "-n nope: no such model; choose one of: cctv, " in capsys.readouterr().err
+FILLED = "(disk / 'filled').write_bytes(bytes(200_000))"
+READ_ONLY = "subprocess.run(['mount', '-o', 'remount,ro', disk])"
+NO_ROOM = "noise.png: its enlargement can't be written (is the disk full?"
 
 
-@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "webp"])
-def test_a_full_disk_is_said_and_leaves_no_half(folder, small_disk, ending):
+@pytest.mark.parametrize(("before", "name", "ending", "message", "left"), [
+    *((FILLED, "noise.png", ending, NO_ROOM, ["filled"]) for ending in ("png", "jpg", "tif", "webp")),
+    (FILLED, "noise.mkv", "png", "the disk is full; free some space and run again", [".noise-x4.mp4.parts", "filled"]),
+    (READ_ONLY, "noise.png", "png", "Read-only file system; check its permissions", []),
+])  # fmt: skip
+def test_a_disk_that_is_full_or_read_only_is_named_and_holds_no_half(
+    folder, small_disk, before, name, ending, message, left
+):
     noise = np.random.default_rng(0).integers(0, 256, (70, 70, 3), dtype=np.uint8)
     Image.fromarray(noise).save(folder / "noise.png")
-    filled = "(disk / 'filled').write_bytes(bytes(200_000))"
-    said = small_disk(SCRIPT.format(before=filled, source=str(folder / "noise.png"), ending=ending))
-    assert "noise.png: its enlargement can't be written (is the disk full?" in said and said.strip().endswith(
-        "code 1 ['filled']"
-    )
-
-
-def test_a_disk_that_is_read_only_is_named(folder, small_disk):
-    read_only = "subprocess.run(['mount', '-o', 'remount,ro', str(disk)], check=True)"
-    said = small_disk(SCRIPT.format(before=read_only, source=str(folder / "one.png"), ending="png"))
-    assert "Read-only file system; check its permissions" in said and said.strip().endswith("code 1 []")
+    write(folder / "noise.mkv", [noise] * 8, codec="ffv1", pixels="bgr0")
+    said = small_disk(SCRIPT.format(before=before, source=str(folder / name), ending=ending))
+    assert message in said and said.strip().endswith(f"code 1 {left}")
 
 
 @pytest.mark.slow
@@ -174,7 +177,7 @@ def test_the_command_runs_by_its_name_and_verifies(folder, root, tmp_path):
     assert start("enhance", folder / "one.png", "-o", tmp_path / "out", "--mode", "evidence")[0] == 0
     record = tmp_path / "out" / "one-x4.png.record.json"
     same = f"{record}: equal: the pixels of the output are what the original gives.\n"
-    assert start("verify", record)[:2] == (0, same)
+    assert start("verify", tmp_path / "out" / "one-x4.png")[:2] == (0, same)
     (folder / "one.png").write_bytes((folder / "two.jpg").read_bytes())
     code, out, [said] = start("verify", record)
     assert (code, out) == (1, "") and "one.png: the original has changed since it was recorded" in said

@@ -204,22 +204,21 @@ def test_a_stated_matrix_and_range_are_read_as_the_standard_says(tmp_path, matri
     assert clip.deinterlaced == 2 * interlaced
 
 
-@pytest.mark.parametrize(("height", "matrix"), [(32, SMPTE170M), (704, SMPTE170M), (736, BT709)])
-def test_where_nothing_is_stated_lines_decide_the_matrix_and_the_range_is_narrow(tmp_path, height, matrix):
+@pytest.mark.parametrize(("height", "codec", "matrix"), [
+    (32, "ffv1", SMPTE170M), (704, "ffv1", SMPTE170M), (736, "ffv1", BT709), (736, "mjpeg", SMPTE170M),
+])  # fmt: skip
+def test_where_nothing_is_stated_lines_decide_the_matrix_but_for_jpeg_which_has_full_range(
+    tmp_path, height, codec, matrix
+):
     frame, colours = patches(height)
-    _, (read_as,) = read(write(tmp_path / "a.mkv", [frame], codec="ffv1"))
-    assert np.abs(read_as.rgb[8::16, 8::16] - in_rgb(*colours, matrix, False)).max() < 1.6
+    jpeg = codec == "mjpeg"
+    frame = frame.reformat(format="yuvj420p", src_color_range=2, dst_color_range=2) if jpeg else frame
+    _, (read_as,) = read(write(tmp_path / "a.mkv", [frame], codec=codec, options={"q": "1"} if jpeg else {}))
+    error = np.abs(read_as.rgb[8::16, 8::16] - in_rgb(*colours, matrix, jpeg)).max()
+    assert error < (4 if jpeg else 1.6)  # JPEG's own loss
     colour = read_as.colour
-    assert (colour.matrix, colour.primaries, colour.transfer, colour.stated) == (matrix, matrix, matrix, False)
-
-
-def test_jpeg_frames_are_bt601_in_full_range_however_many_lines(tmp_path):
-    frame, colours = patches(736)
-    path = write(tmp_path / "a.avi", [frame.reformat(format="yuvj420p", src_color_range=2, dst_color_range=2)],
-                 codec="mjpeg", options={"q": "1"})  # fmt: skip
-    _, (read_as,) = read(path)
-    assert np.abs(read_as.rgb[8::16, 8::16] - in_rgb(*colours, SMPTE170M, True)).max() < 4  # JPEG's own loss
-    assert read_as.colour.full
+    stated = colour.matrix, colour.primaries, colour.transfer, colour.stated
+    assert colour.full == jpeg and (jpeg or stated == (matrix, matrix, matrix, False))
 
 
 @pytest.mark.parametrize("size", [(48, 64), (47, 63)])

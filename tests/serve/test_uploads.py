@@ -48,8 +48,8 @@ def most_memory(server):
 @pytest.mark.parametrize(("path", "content", "name", "fields", "status", "said"), [
     ("enhance", "empty", "a.png", {}, 422, "The form has no file, or an empty one; put it in the field 'file'."),
     ("enhance", "text", "a.png", {}, 422, "a.png: not an image that can be read; convert it to .png, .jpg or .tif."),
-    ("enhance", "text", "a.txt", {}, 422, "a.txt: no video that can be read (Invalid data"),
-    ("jobs", "text", "a.mp4", {}, 422, "a.mp4: no video that can be read (Invalid data"),
+    ("enhance", "text", "a.txt", {}, 422, "a.txt: no clip or picture that can be read (Invalid data"),
+    ("jobs", "text", "a.mp4", {}, 422, "a.mp4: no clip or picture that can be read (Invalid data"),
     ("enhance", "clip", "a.mp4", {}, 415, "a.mp4: is a clip; send it to /jobs."),
     ("enhance", "clip", "a", {}, 422, "a: is a clip; send it to /jobs."),
     ("enhance", "photo", "a.png", {"colour": "red"}, 422, "colour: Extra inputs are not permitted."),

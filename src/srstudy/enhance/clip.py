@@ -21,7 +21,7 @@ from srstudy import StudyError
 from srstudy.enhance import tiles
 from srstudy.enhance.engine import SCALE, Engine
 from srstudy.enhance.steps import DENOISE_REACH, Steps, blended, denoised, difference, label, marked, with_clahe
-from srstudy.enhance.writing import Format, join, write_segment
+from srstudy.enhance.writing import WIDEST, Format, join, write_segment
 from srstudy.files import replacing, write_json
 from srstudy.photos.clips import DEINTERLACER, Clip, Frame, open_clip
 
@@ -49,6 +49,8 @@ def enhance_clip(path: Path, target: Path, frames_file: Path, engine: Engine, st
         first = next(frames)
         height, width = first.rgb.shape[:2]
         how = Format(codec, SCALE * width, SCALE * height, clip.rate, clip.time_base, clip.shape, first.colour)
+        if codec == "h264" and max(how.width, how.height) > WIDEST:
+            raise StudyError(f"{path}: {how.width}x{how.height} is more than H.264 holds; use --codec ffv1.")
         total = clip.stream.frames or round(float(clip.stream.duration or 0) * clip.time_base * clip.rate)
         offset = min(first.pts, round((clip.container.start_time or 0) / 1_000_000 / clip.time_base))
         _drop_others(folder, plan)
@@ -194,7 +196,8 @@ def _facts(clip: Clip, how: Format, offset: int) -> dict[str, Any]:
     return {
         "packets_lost": clip.lost, "ends_cut": clip.cut, "times_mended": clip.mended, "turned": clip.turned,
         "frames_deinterlaced": clip.deinterlaced, "deinterlacer": DEINTERLACER if clip.deinterlaced else None,
-        "sizes": sorted(clip.sizes), "time_base": str(how.time_base), "rate": str(how.rate),
+        "bits": clip.bits, "bits_read": 8, "sizes": sorted(clip.sizes),
+        "time_base": str(how.time_base), "rate": str(how.rate),
         "starts_at": round(float(offset * clip.time_base), 6), "pixel_shape": str(how.shape), "codec": how.codec,
         "colour": asdict(how.colour), "too_small_for_the_mark": label(how.height, how.width) is None,
     }  # fmt: skip

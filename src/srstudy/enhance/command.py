@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from srstudy import StudyError
+from srstudy import StudyError, __version__
 from srstudy.enhance import CLIPS, models
 from srstudy.enhance.bar import Bar
 from srstudy.serve import command as serving
@@ -22,6 +22,7 @@ MODES, CODECS = ("view", "evidence"), ("h264", "ffv1")
 def parser() -> argparse.ArgumentParser:
     """The command line. Flags of Real-ESRGAN are taken too: -i, -o, -n, -s, --tile, --suffix."""
     top = argparse.ArgumentParser(prog="srstudy", description=models.CAUTION)
+    top.add_argument("--version", action="version", version=f"srstudy {__version__}")
     commands = top.add_subparsers(dest="command", required=True)
     one = commands.add_parser("enhance", help="enlarge photographs and clips four times", description=models.CAUTION)
     add = one.add_argument
@@ -45,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     add("--sign-key", metavar="KEY.pem", help="sign the output (C2PA); needs --sign-certificates")
     add("--sign-certificates", metavar="CHAIN.pem")
     two = commands.add_parser("verify", help="derive an output again from the original and compare")
-    two.add_argument("records", nargs="+", metavar="RECORD", help="a .record.json beside an output")
+    two.add_argument("records", nargs="+", metavar="RECORD", help="a .record.json, or the output that it lies beside")
     two.add_argument("--original", help="where the original is now")
     commands.add_parser("models", help="list the released models")
     serving.add_commands(commands)
@@ -71,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _models(options: argparse.Namespace) -> int:
     for name in models.names():
-        print(f"{name}: {models.card(models.find_model(name))['learned_from']}")
+        print(f"{name}: {models.card(models.find_model(name))['learned_from']}\n")
     return 0
 
 
@@ -102,10 +103,12 @@ def _enhance(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from srstudy.enhance.record import beside
     from srstudy.enhance.work import sentence, verify
 
     good = True
     for path in map(Path, options.records):
+        path = record if (record := beside(path, "record.json")).is_file() else path
         try:
             with Bar(path) as bar:
                 same, said = verify(path, Path(options.original) if options.original else None, bar.to)
@@ -149,21 +152,20 @@ def _signer(options: argparse.Namespace):
 
 def _pairs(options: argparse.Namespace, settings) -> Iterator[tuple[Path, Path]]:
     """Each original and its output. Raises StudyError where nothing is found, or two would have one name."""
-    from srstudy.enhance.photo import WRITTEN
     from srstudy.enhance.work import ending_for, is_clip
-    from srstudy.enhance.writing import CONTAINERS, check_container
+    from srstudy.enhance.writing import check_container
     from srstudy.photos.images import EXTENSIONS as READ
 
-    codec, wanted = settings.codec, f".{options.ext.lower().lstrip('.')}" if options.ext else None
+    wanted = f".{options.ext.lower().lstrip('.')}" if options.ext else None
     sources, out = _inputs([*options.inputs, *options.input], READ | CLIPS), Path(options.output).expanduser()
     inputs, taken = {str(source.resolve()).casefold() for source in sources}, {}
-    if not out.is_dir() and out.suffix.lower() in READ - WRITTEN.keys():
-        raise StudyError(f"{out}: photographs are written as {', '.join(WRITTEN)}; name the output so.")
-    exact = len(sources) == 1 and not out.is_dir() and out.suffix.lower() in {*WRITTEN, *CONTAINERS[codec], *CLIPS}
+    a_file = not out.is_dir() and out.suffix.lower() in READ | CLIPS
+    if a_file and len(sources) > 1:
+        raise StudyError(f"{out}: is a file's name, and there are {len(sources)} inputs; name a folder.")
     for source in sources:
-        if exact:
+        if a_file:
             if is_clip(source):
-                check_container(out.suffix.lower(), codec)
+                check_container(out, settings.codec)
             else:
                 ending_for(source, settings, out.suffix.lower(), str(out))
             yield source, out

@@ -50,4 +50,3 @@ def looks_aliased(lr: np.ndarray) -> str | None:
     if coarse < 1 or np.log10(fine / coarse) < SHARP:  # a flat picture has neither
         return None
     return f"made small without smoothing, sharpened or noisy, as it seems: edges may break up; models {FOR_SUCH}"
-

@@ -15,6 +15,7 @@ CAUTION = (
     "Super-resolution invents detail. What was not in the original was filled in as a network learned from other "
     "photographs: a face, a letter or a number plate may look right and be wrong. This is no evidence of identity."
 )
+LINK = r"\[([^\]]+)\]\((?:\.\./)*([^)]+)\)"  # of Markdown, from a card's folder
 
 
 def find_model(name: str) -> Path:
@@ -38,7 +39,9 @@ def card(model: Path) -> dict[str, str]:
     path = model.parent / "README.md"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     data = re.search(r"^## Data\n(.+?)\n## ", text, re.MULTILINE | re.DOTALL)
-    learned = (
-        re.sub(r"\[([^\]]+)\]\(([^)]+)\)", r"\1 (\2)", data[1]).strip() if data else "unknown: the model has no card"
-    )
+    learned = re.sub(LINK, _unlinked, data[1]) if data else "unknown: the model has no card"
     return {"name": model.parent.name if text else model.stem, "learned_from": " ".join(learned.split())}
+
+
+def _unlinked(link: re.Match) -> str:
+    return link[1] if link[1] == link[2] else f"{link[1]} ({link[2]})"

@@ -76,20 +76,19 @@ def read_record(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise StudyError(f"{path}: no such record; give the .record.json beside an output.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        said = repr(error)
+        said = getattr(error, "strerror", None) or "it holds something else"
     raise StudyError(f"{path}: no record of this tool ({said}); give the .record.json beside an output.")
 
 
 def notes(target: Path) -> list[str]:
     """What a user should know of an output without opening its record: what was lost, left out or not so simple."""
     what = read_record(beside(target, "record.json"))["what"]
-    lost = [f"{what['packets_lost']} packets did not decode"] if what.get("packets_lost") else []
-    return [
-        *what.get("notes", []),
-        *what.get("left_out", []),
-        *lost,
-        *(["it ends cut"] if what.get("ends_cut") else []),
-    ]
+    said = {
+        f"{what.get('packets_lost')} packets did not decode": what.get("packets_lost"),
+        f"{what.get('bits')} bits a sample were read as 8": what.get("bits", 8) > what.get("bits_read", 16),
+        "it ends cut": what.get("ends_cut"),
+    }
+    return [*what.get("notes", []), *what.get("left_out", []), *(text for text, true in said.items() if true)]
 
 
 def page(title: str, record: dict[str, Any], picture: bytes) -> str:

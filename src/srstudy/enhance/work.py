@@ -127,9 +127,9 @@ def _alone(target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
-        with suppress(OSError):
+        with suppress(OSError):  # before the release: who opened it meanwhile then sees that it is gone
             os.unlink(lock.lock_file)
+        lock.release()
 
 
 def _enhance(source: Path, target: Path, settings: Settings, engine: Engine, progress: Progress,
@@ -235,17 +235,20 @@ def _from(folder: Path, path: Path) -> str:
 def verify(path: Path, original: Path | None, progress: Progress) -> tuple[bool, str]:
     """Derive a record's output again from the original; whether it is the same to a level, and a sentence.
 
-    Raises StudyError if the original, the model or the output is missing or has changed.
+    The original is looked for where the record says, then beside it. Raises StudyError if it, the model or the output
+    is missing or has changed.
     """
     record = read_record(path)
-    source = original or path.parent / record["input"]["file"]
+    named = path.parent / record["input"]["file"]
+    source = original or (named if named.is_file() else path.with_name(named.name))
     target, settings = path.parent / record["output"]["file"], record["settings"]
     model = path.parent / record["model"]["file"]
     model = model if model.is_file() else find_model(settings["model"])
     for name, file in (("input", source), ("output", target), ("model", model)):
         called = {"input": "original"}.get(name, name)
         if not file.is_file():
-            raise StudyError(f"{file}: the {called} is not there; put it there, or give its place.")
+            way_out = ", or give its place by --original" if name == "input" else ""
+            raise StudyError(f"{file}: the {called} is not there; put it there{way_out}.")
         if sha256(file) != record[name]["sha256"]:
             raise StudyError(f"{file}: the {called} has changed since it was recorded; it can't be verified.")
     try:

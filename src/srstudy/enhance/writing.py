@@ -27,6 +27,7 @@ CODECS = {
     "h264": ("libx264", "yuv420p", X264),
     "ffv1": ("ffv1", "bgr0", {"level": "3", "g": "1", "slices": "4", "slicecrc": "1"}),
 }
+WIDEST = 16_384  # px a side that x264 takes
 CONTAINERS = {"h264": (".mp4", ".mov", ".mkv"), "ffv1": (".mkv",)}  # the first that fits is taken
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}  # FFmpeg's names
 # Elements of Matroska: PixelWidth, PixelHeight, DisplayUnit, MaxBlockAdditionID, Void; what is put from the third on.
@@ -217,7 +218,7 @@ def container_for(original: Clip, codec: str) -> str:
     return next(fitting, CONTAINERS[codec][0])
 
 
-def check_container(suffix: str, codec: str) -> None:
+def check_container(path: Path, codec: str) -> None:
     """Raises StudyError if clips of this codec are not written to such a file."""
-    if suffix not in CONTAINERS[codec]:
-        raise StudyError(f"{suffix}: {codec} is written to {', '.join(CONTAINERS[codec])}; name the output so.")
+    if path.suffix.lower() not in CONTAINERS[codec]:
+        raise StudyError(f"{path}: {codec} is written as {', '.join(CONTAINERS[codec])}; name the output so.")

@@ -73,6 +73,7 @@ class Clip:
     mended: int = 0  # times that were missing, or not after the one before
     deinterlaced: int = 0  # frames
     cut: bool = False  # it ends in the middle of something
+    bits: int = 8  # of a sample, as it is stored; it is read as 8
     turned: bool = False  # width and height changed places
     sizes: set[tuple[int, int]] = field(default_factory=set)  # of upright frames, width and height
 
@@ -109,6 +110,7 @@ class Clip:
                 pts, self.mended = last + 1, self.mended + 1
             rgb, self.turned = upright(to_rgb(raw, colour := colour_of(raw)), raw)
             self.sizes.add((rgb.shape[1], rgb.shape[0]))
+            self.bits = max(self.bits, *(part.bits for part in raw.format.components))
             yield Frame(rgb, last := pts, hashes.popleft(), colour)
         if last is None:
             raise StudyError(f"{self.path}: no frame in it can be decoded; is it whole, and a video?")
@@ -208,7 +210,7 @@ def open_clip(path: str | Path, deinterlace: Deinterlace = "auto", number: int |
     except FileNotFoundError:
         raise StudyError(f"{path}: no such clip; check the path.") from None
     except (av.FFmpegError, OSError) as error:
-        raise StudyError(f"{path}: no video that can be read ({error.strerror}); convert or replace it.") from error
+        raise StudyError(f"{path}: no clip or picture that can be read ({error.strerror}); convert it.") from error
     if LISTS & set(container.format.name.split(",")):
         container.close()
         raise StudyError(f"{path}: is a list of other files, no clip; give those.")
