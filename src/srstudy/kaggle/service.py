@@ -38,9 +38,7 @@ class Service:
         under kaggle 1.7, which knows neither quota nor deletion.
         """
         if version("kaggle").startswith("1."):
-            raise StudyError(
-                f"kaggle {version('kaggle')}: can't run sessions; kaggle 2 can, which needs Python 3.11."
-            )
+            raise StudyError(f"kaggle {version('kaggle')}: can't run sessions; kaggle 2 can, which needs Python 3.11.")
         logging.getLogger("urllib3").setLevel(logging.INFO)  # at DEBUG it writes signed addresses
         self._last: requests.Response | None = None
         self._api = self._call("log in", self._log_in)
