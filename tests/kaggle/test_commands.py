@@ -65,6 +65,9 @@ def test_a_plan_is_shown_and_asked_for_and_nothing_is_pushed_without_a_yes(accou
     said = capsys.readouterr().out
     assert all(name in said for name in RUNS)
     assert "quota: 29.0 h left this week, 29.0 h after session 1" in said
+    account.used = 29.7
+    assert command.main(["push", "--yes"]) == 1
+    assert "quota: 0.3 GPU hours are left this week" in capsys.readouterr().err
     assert (account.kernels, account.datasets, ledger().sessions) == ({}, {}, {})
 
 
@@ -96,6 +99,8 @@ def test_a_session_is_pushed_cut_off_goes_on_and_is_pulled(account, project, tmp
         texts = {Path(record.format(name)).read_text().split(" of ")[1] for record in RECORDS}
         assert texts == {second if name == "recommended" else first}
     assert ledger().progress == {}
+    assert command.main(["plan"]) == 0
+    assert "9.00 measured" in capsys.readouterr().out
     assert not [secret for secret in SECRETS for path in Path("build").rglob("*") if path.is_file()
                 if secret.encode() in path.read_bytes()]  # fmt: skip
 

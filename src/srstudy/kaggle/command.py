@@ -71,9 +71,9 @@ def _push(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
         if service.status(one["slug"]) is None:  # deleted on Kaggle, and its checkpoint with it
             del ledger.progress[name]
     quota = service.quota()
-    hours = min(options.hours, quota - plan.MARGIN)
-    if hours <= 0:
+    if quota < plan.MARGIN + plan.LEAST:
         raise StudyError(f"quota: {quota:.1f} GPU hours are left this week; run again when Kaggle has renewed it.")
+    hours = min(options.hours, quota - plan.MARGIN)
     planned = plan.sessions(due(study, ledger), hours)
     print(plan.table(planned, quota))
     if not planned:
