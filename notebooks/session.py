@@ -20,6 +20,7 @@ from srstudy import StudyError
 from srstudy.files import sha256, write_json, write_text
 from srstudy.kaggle import MANIFEST, TAIL
 
+SETTLED = 600.0  # seconds of training that say how fast it is; in less, its start counts for too much
 OVERRUN = 900.0  # seconds after its time at which a training that goes on is told to save and end
 
 
@@ -139,7 +140,8 @@ class Session:
         said = json.loads(record.read_text(encoding="utf-8")) if process.returncode == 0 else {}
         complete = said.get("complete", False) or "not_finite" in said  # which ends a run, too
         done = said["step"] if complete else _step(self.working, name)
-        run = {"step": done, "complete": complete, "rate": (done - start) / (time.monotonic() - started)}
+        seconds = time.monotonic() - started
+        run = {"step": done, "complete": complete, "rate": (done - start) / seconds if seconds > SETTLED else 0.0}
         if process.returncode and process.returncode != -15 and time.monotonic() < self.deadline + OVERRUN:
             lines = re.split(r"[\r\n]+", log.read_text(encoding="utf-8", errors="replace"))
             run["failed"] = [line for line in lines if line.strip()][-TAIL:]

@@ -45,7 +45,7 @@ class KaggleService:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"kaggle": self}))
+        self._server = Server(("127.0.0.1", 0), type("Handler", (Handler,), {"kaggle": self}))
         self.port = self._server.server_address[1]
         self.address = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
@@ -71,14 +71,14 @@ def point_client_to(address: str) -> None:
     kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = address
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:  # a client that goes away is part of the tests
         pass
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     kaggle: KaggleService
     protocol_version = "HTTP/1.1"
 

@@ -7,11 +7,10 @@ import json
 import re
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import unquote
 
-from tests.kaggle_service import BASIC, TOKEN, USERNAME, _Server
+from tests.kaggle_service import BASIC, TOKEN, USERNAME, Handler, Server
 
 
 @dataclass
@@ -42,7 +41,7 @@ class Account:
     hold: threading.Event | None = None  # a push waits for it before anything is done
 
     def start(self) -> str:
-        self.server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"account": self}))
+        self.server = Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"account": self}))
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
         return self.address
@@ -114,12 +113,8 @@ class Account:
         return {"active": body["token"] == TOKEN, "username": USERNAME}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     account: Account
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        pass
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -148,18 +143,8 @@ class _Handler(BaseHTTPRequestHandler):
         content, fault = (self.account.kernels[slug].output / name).read_bytes(), self._fault("download")
         status = fault if isinstance(fault, int) else 200
         body = b"<html>busy" if status != 200 else content[: len(content) // 2] if fault == "half" else content
-        self._send(status, "application/octet-stream", body)
+        self._send(status, {"Content-Type": "application/octet-stream"}, body)
 
     def _fault(self, operation: str) -> object:
         waiting = self.account.faults.get(operation)
         return waiting.pop(0) if waiting else None
-
-    def _json(self, status: int, value: object) -> None:
-        self._send(status, "application/json", json.dumps(value).encode())
-
-    def _send(self, status: int, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        for name, text in {"Content-Length": str(len(body)), "Content-Type": kind}.items():
-            self.send_header(name, text)
-        self.end_headers()
-        self.wfile.write(body)

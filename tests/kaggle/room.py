@@ -5,8 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 PLACES = {"old": "{slug}", "datasets": "datasets/{owner}/{slug}", "notebooks": "notebooks/{owner}/{slug}"}
 OWNER = "someone"
@@ -50,9 +54,9 @@ class Room:
             (folder / name).write_bytes(content)
 
     def run(
-        self, notebook: str, python: str = sys.executable, kill: Callable[[], bool] | None = None, **parameters: object
+        self, notebook: str, python: str = sys.executable, kill: float | None = None, **parameters: object
     ) -> subprocess.CompletedProcess:
-        """Run all of a notebook; with `kill`, all its processes end by SIGKILL when that gives True."""
+        """Run all of a notebook; with `kill`, SIGKILL ends all its processes after so many seconds of their CPU."""
         path = self.root / "notebook.ipynb"
         path.write_text(notebook, encoding="utf-8")
         versions = {"tensorflow": "", "keras": ""}
@@ -74,14 +78,28 @@ class Room:
                 file.chmod(0o555 if file.is_dir() else 0o444)
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         with subprocess.Popen(command, cwd=self.root / "working", env=environment, **pipes) as process:
-            if kill is not None and kill():
-                process.kill()
+            if kill is not None:
+                threading.Thread(target=_kill_after, args=(process, kill), daemon=True).start()
             said = process.communicate()
         return subprocess.CompletedProcess(command, process.returncode, *said)
 
     @property
     def manifest(self) -> dict:
         return json.loads((self.root / "working" / "session.json").read_text())
+
+
+def _kill_after(process: subprocess.Popen, seconds: float) -> None:
+    """Kill a process when it and all that it started have computed for so long, however busy the machine is."""
+    with suppress(psutil.NoSuchProcess):
+        top = psutil.Process(process.pid)
+        while process.poll() is None:
+            spent = 0.0
+            for one in (top, *top.children(recursive=True)):
+                with suppress(psutil.NoSuchProcess):
+                    spent += sum(one.cpu_times()[:4])  # its own, and that of its children that have ended
+            if spent > seconds:
+                return process.kill()
+            time.sleep(0.1)
 
 
 def _unshares() -> bool:

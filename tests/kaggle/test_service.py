@@ -3,6 +3,7 @@
 import json
 import logging
 import traceback
+from importlib.metadata import version
 
 import pytest
 from tests.kaggle_service import KEY, SECRETS, TOKEN, USERNAME
@@ -141,6 +142,12 @@ def test_without_credentials_or_a_connection_that_is_said(account, monkeypatch):
         Service()
     monkeypatch.delenv("KAGGLE_KEY")
     with pytest.raises(StudyError, match="no valid Kaggle credentials found; run `kaggle auth login`"):
+        Service()
+
+
+@pytest.mark.skipif(not version("kaggle").startswith("1."), reason="only Python 3.10 has kaggle 1.7")
+def test_a_client_that_is_too_old_is_refused():
+    with pytest.raises(StudyError, match=r"^kaggle 1\.7\.[\d.]+: can't run sessions; kaggle 2 can, which needs Python"):
         Service()
 
 

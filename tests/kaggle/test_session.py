@@ -6,17 +6,18 @@ SRSTUDY_KAGGLE_PYTHON names another Python to run it by, such as one that has wh
 import json
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
-import time
+import sysconfig
+import venv
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from tests.kaggle.room import PLACES, Room
 from tests.tiny import save_tiles
 
@@ -48,37 +49,32 @@ class Sessions:
         job["datasets"] = {name: slug for slug, place in self.datasets.items() for name in os.listdir(place)}
         return pack.write_notebook(self.project, self.folder / slug / "notebook", job, "someone").read_text("utf-8")
 
-    def run(self, slug: str, hours: float, earlier: list[Room], places: list[str], kill: float | None = None) -> Room:
-        """`kill`: seconds of training after which all its processes are killed."""
+    def run(self, slug: str, hours: float, earlier: list[Room], places: list[str]) -> Room:
         room = Room(self.folder / slug / "kaggle")
         for (name, files), place in zip(self.datasets.items(), places):
             room.mount(place, name, files)
         for number, one in enumerate(earlier):
             room.mount(places[number % 3], f"earlier-{number}", one.root / "working")
-
-        def trains() -> bool:
-            given = {path.name for path in room.root.glob("input/**/ckpt-*.index")}
-            while {path.name for path in room.root.glob("working/models/checkpoints/*/*/ckpt-*.index")} <= given:
-                time.sleep(0.05)
-            time.sleep(kill)
-            return True
-
-        done = room.run(self.notebook(slug, hours), PYTHON, kill=None if kill is None else trains)
-        assert kill is not None or done.returncode == 0, done.stderr[-3000:]
+        done = room.run(self.notebook(slug, hours), PYTHON)
+        assert done.returncode == 0, done.stderr[-3000:]
         return room
+
+
+def copy(root: Path, folder: Path, *places: str) -> None:
+    """Copy the code, and what git would track of some places."""
+    command = ["git", "ls-files", "-z", "-c", "-o", "--exclude-standard", *pack.CODE, *places]
+    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / name, folder / name)
 
 
 @pytest.fixture(scope="module")
 def sessions(root, tmp_path_factory) -> Sessions:
     """A repository of what travels, under a smoke profile with longer runs on tiles of noise."""
     project = tmp_path_factory.mktemp("project")
-    places = *pack.CODE, "data/sample", "models/pretrained"
-    command = ["git", "ls-files", "-z", "-c", "-o", "--exclude-standard", *places]
-    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        place = project / re.sub("^src/", "code/", name)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(root / name, place)
+    copy(root, project, "data/sample", "models/pretrained")
+    (project / "src").rename(project / "code")
     params = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     params["profile"], params["profiles"]["smoke"]["epoch_scale"] = "smoke", 0.5
     params["training"]["checkpoint_minutes"] = 0
@@ -132,10 +128,9 @@ def test_cut_at_random_and_chained_it_ends_with_the_bytes_of_one_that_was_not(se
     moment, places = random.Random(22), list(PLACES)
     whole, chain = sessions.run("whole", 1.0, [], places), []
     assert whole.manifest["state"] == "complete"
-    while not chain or chain[-1].manifest["state"] in ("budget", "running"):
-        places, kill = moment.sample(places, 3), moment.uniform(0, 1) if len(chain) == 1 else None
-        hours = moment.uniform(5, 40) / 3600 if len(chain) < 3 and kill is None else 1.0
-        chain.append(sessions.run(f"cut-{len(chain)}", hours, chain, places, kill))
+    while not chain or chain[-1].manifest["state"] == "budget":
+        hours, places = moment.uniform(5, 40) / 3600 if len(chain) < 3 else 1.0, moment.sample(places, 3)
+        chain.append(sessions.run(f"cut-{len(chain)}", hours, chain, places))
         print({name: run["step"] for name, run in chain[-1].manifest["runs"].items()})
     assert len(chain) > 2 and chain[-1].manifest["state"] == "complete"
     assert results(chain) == results([whole])
@@ -146,3 +141,30 @@ def test_cut_at_random_and_chained_it_ends_with_the_bytes_of_one_that_was_not(se
         for path in (chain[0].root / "working" / "models" / "checkpoints").rglob("*.data-*"):
             path.write_bytes(path.read_bytes()[:-1] + b"x")
         sessions.run("spoilt", 1.0, chain[:1], places)
+
+
+def test_try_it_uploaded_alone_says_what_to_attach_and_runs_once_it_is_there(root, tmp_path):
+    """By a Python that has all packages but srstudy."""
+    for name in ("image", "code", "pictures"):
+        (tmp_path / name).mkdir()
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        if "srstudy" not in path.name:
+            (tmp_path / "image" / path.name).symlink_to(path)
+    venv.create(tmp_path / "python", symlinks=True)
+    (site,) = tmp_path.glob("python/lib/python3*/site-packages")
+    (site / "image.pth").write_text(str(tmp_path / "image"))
+    text, python = (root / "notebooks" / "00_try_it.ipynb").read_text("utf-8"), str(tmp_path / "python/bin/python")
+    done = Room(tmp_path / "bare").run(text, python)
+    assert done.returncode != 0 and "srstudy is missing: attach its wheel as a data set" in done.stderr
+    copy(root, tmp_path / "code", "models/released", "web")
+    options = "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path / "wheels"
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, tmp_path / "code"], check=True)
+    Image.new("RGB", (40, 30)).save(tmp_path / "pictures" / "mine.png")
+    room = Room(tmp_path / "kaggle")
+    for place in ("wheels", "pictures"):
+        room.mount("datasets", place, tmp_path / place)
+    mine = str(room.root / "input" / "datasets" / "someone" / "pictures" / "mine.png")
+    done = room.run(text, python, model="fast", mine=mine)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with Image.open(room.root / "working" / "mine-x4.png") as picture:
+        assert picture.size == (160, 120)

@@ -1,4 +1,4 @@
-"""`python -m srstudy.kaggle.command push`, `status`, `pull`, `stop`, and `plan`, which asks Kaggle nothing."""
+"""`python -m srstudy.kaggle.command push`, `status`, `pull`, `stop`, and `plan`, which is of all runs."""
 
 import argparse
 import json
@@ -15,7 +15,6 @@ from srstudy.kaggle.service import Infrastructure, Service
 from srstudy.study import Study, find_root, load_study
 
 AT_ONCE = 2  # GPU sessions of an account
-FAILURES = 3  # of the infrastructure in a row, after which nothing is pushed
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,14 +22,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=("plan", "push", "status", "pull", "stop"))
     parser.add_argument("--yes", action="store_true", help="ask nothing")
-    parser.add_argument("--profile", help="of a plan: all runs of this profile, whatever is trained")
+    parser.add_argument("--profile", help="other than params.yaml's, for a plan")
     parser.add_argument("--hours", type=float, default=plan.LIMIT - plan.MARGIN, help="of a session (%(default)s)")
     options = parser.parse_args(arguments)
     try:
         study = load_study(options.profile, find_root())
-        if options.command == "plan" and options.profile:
-            print(plan.table(plan.sessions(plan.jobs(study, study.variants, {}, {}), options.hours)))
-            return 0
         with opened(study.root / "build" / "kaggle") as ledger:
             return COMMANDS[options.command](study, ledger, options)
     except StudyError as error:
@@ -46,21 +42,21 @@ def due(study: Study, ledger: Ledger) -> list[plan.Job]:
     if study.profile.folder:
         raise StudyError(f"profile: {study.profile_name} is not run by DVC; set another one.")
     dvc, busy = [sys.executable, "-m", "dvc"], set()
-    for one in ledger.of("pushing", "stopping", *ACTIVE, *ENDED).values():
+    for one in ledger.of("pushing", *ACTIVE, *ENDED).values():
         busy.update(*one["cards"].values())
     stages = [f"train@{name}" for name in study.variants]
     for command in ([*dvc, "repro", "-q", "--single-item", "inputs"], [*dvc, "status", "--json", *stages]):
-        done = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise StudyError(f"`dvc {command[3]}` failed: {done.stderr.strip()[-300:]}; mend that first.")
-    names = [name for name in study.variants if f"train@{name}" in json.loads(done.stdout) and name not in busy]
+        ran = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
+        if ran.returncode:
+            raise StudyError(f"`dvc {command[3]}` failed: {ran.stderr.strip()[-300:]}; mend that first.")
+    names = [name for name in study.variants if f"train@{name}" in json.loads(ran.stdout) and name not in busy]
     kept = {name: ledger.progress[name] for name in names if name in ledger.progress}
     done = {name: one["step"] for name, one in kept.items() if one["inputs"] == inputs_of(study, name)}
     return plan.jobs(study, names, done, ledger.rates)
 
 
 def _plan(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
-    print(plan.table(plan.sessions(due(study, ledger), options.hours)))
+    print(plan.table(plan.sessions(plan.jobs(study, study.variants, {}, ledger.rates), options.hours)))
     return 0
 
 
@@ -68,24 +64,20 @@ def _push(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
     commit, service = pack.commit_of(study.root), _service(ledger)
     if ended := [*ledger.of(*ENDED)]:
         raise StudyError(f"{ended[0]}: has ended; run `make kaggle-pull` first.")
-    active = ledger.of(*ACTIVE, "stopping")
+    active = ledger.of(*ACTIVE)
     if len(active) >= AT_ONCE or any(not one["cards"] for one in active.values()):
         raise StudyError(f"{', '.join(active)}: still run, and Kaggle runs {AT_ONCE} at a time; wait, or stop one.")
-    if ledger.failed >= FAILURES:
-        ledger.failed = 0
-        ledger.save()
-        raise StudyError(f"Kaggle's machines failed {FAILURES} times in a row; wait a while, then run again.")
     for name, one in list(ledger.progress.items()):
         if service.status(one["slug"]) is None:  # deleted on Kaggle, and its checkpoint with it
             del ledger.progress[name]
     quota = service.quota()
-    hours = min(options.hours, quota)
-    planned = plan.sessions(due(study, ledger), max(hours, 2 * plan.LEAST))
+    if quota < plan.MARGIN + plan.LEAST:
+        raise StudyError(f"quota: {quota:.1f} GPU hours are left this week; run again when Kaggle has renewed it.")
+    hours = min(options.hours, quota - plan.MARGIN)
+    planned = plan.sessions(due(study, ledger), hours)
     print(plan.table(planned, quota))
     if not planned:
         return 0
-    if quota < 2 * plan.LEAST:
-        raise StudyError("quota: no GPU time is left this week; run again when Kaggle has renewed it.")
     if not _agreed(options, "Push session 1?"):
         return 1
     moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
@@ -138,18 +130,17 @@ def _pull(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
         except StudyError as error:  # of one session; the others are pulled all the same
             failed = 1
             print(f"error: {error}", file=sys.stderr)
-    print("`make study` judges what came and makes the report.")
+    print(f"still on Kaggle: {', '.join(ledger.of(*ACTIVE)) or 'nothing'}. `make study` judges what came.")
     return failed
 
 
 def _stop(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
     service = _service(ledger)
-    for slug in ledger.of(*ACTIVE, "pushing", "stopping"):
+    for slug in ledger.of(*ACTIVE):
         print(f"{slug}: Kaggle can't stop a session but by deleting its notebook, with all that it has saved.")
         if _agreed(options, f"Delete {slug}?"):
-            ledger.note(slug, "stopping")
             service.delete(slug)
-            ledger.note(slug, "stopped")
+            ledger.note(slug, "gone")
     return 0
 
 

@@ -20,10 +20,10 @@ GRACE = 120.0  # seconds in which a push that was cut off may still arrive
 
 class Ledger:
     """Sessions by slug, each with `state`, `cards` (runs in turn by card) and `inputs` (of its runs); the runs'
-    `progress`: where the furthest checkpoint is; measured `rates`; how often the infrastructure has `failed` in a row.
+    `progress`: where the furthest checkpoint is; measured `rates`.
 
-    States: pushing (may be on the account or not), queued, running, complete, failed, stopping, and, at the end,
-    pulled, stopped, gone. Each change is written at once, whole.
+    States: pushing (may be on the account or not), queued, running, complete, failed, and, at the end, pulled or gone
+    (from the account, stopped or never there). Each change is written at once, whole.
     """
 
     def __init__(self, path: Path):
@@ -36,11 +36,10 @@ class Ledger:
         self.sessions: dict[str, dict[str, Any]] = content.get("sessions", {})
         self.progress: dict[str, dict[str, Any]] = content.get("progress", {})
         self.rates: dict[str, float] = content.get("rates", {})
-        self.failed: int = content.get("failed", 0)
 
     def save(self) -> None:
         """Write all of it."""
-        write_json(self.path, {name: getattr(self, name) for name in ("sessions", "progress", "rates", "failed")})
+        write_json(self.path, {name: getattr(self, name) for name in ("sessions", "progress", "rates")})
 
     def note(self, slug: str, state: str, **more: Any) -> None:
         """Write that a session has this state, and more of it."""
@@ -60,14 +59,12 @@ class Ledger:
             known = {key: one for key, one in self.sessions.get(slug, {}).items() if key in ("cards", "inputs")}
             if self.sessions.get(slug, {"state": "gone"})["state"] == "gone":  # or it arrived later than was waited for
                 self.note(slug, "queued", **{"cards": {}, "inputs": {}, **known})
-        for slug, one in self.of("pushing", "stopping", *ACTIVE, *ENDED).items():
+        for slug, one in self.of("pushing", *ACTIVE, *ENDED).items():
             found = service.status(slug)
             if one["state"] == "pushing" and found is None:
                 time.sleep(max(0.0, one["at"] + GRACE - time.time()))
                 found = service.status(slug)
-            gone = "stopped" if one["state"] == "stopping" else "gone"
-            state = gone if found is None else "stopping" if one["state"] == "stopping" else found
-            if state != one["state"]:
+            if (state := found or "gone") != one["state"]:
                 self.note(slug, state)
 
 

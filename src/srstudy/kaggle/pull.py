@@ -41,7 +41,7 @@ def pull(study: Study, ledger: Ledger, service: Service, slug: str, folder: Path
         path, log = Path(new, MANIFEST), "\n".join(file.read_text("utf-8") for file in Path(new).glob("*.log"))
         if not path.is_file():
             ledger.note(slug, "pulled")
-            return [_broken_off(ledger, log, slug)]
+            return [_broken_off(log, slug)]
         manifest = json.loads(path.read_text(encoding="utf-8"))
         done = [name for name, run in manifest["runs"].items() if run["complete"] and "earlier" not in run]
         if done:
@@ -50,9 +50,7 @@ def pull(study: Study, ledger: Ledger, service: Service, slug: str, folder: Path
         said = [_settle(study, ledger, manifest, name, Path(new)) for name in manifest["runs"]]
     ledger.note(slug, "pulled")
     if manifest["state"] == "running":
-        return [*said, _broken_off(ledger, log, slug)]
-    ledger.failed = 0
-    ledger.save()
+        return [*said, _broken_off(log, slug)]
     failed = {name: run["failed"] for name, run in manifest["runs"].items() if "failed" in run}
     if failed:
         name, lines = next(iter(failed.items()))
@@ -98,11 +96,9 @@ def _note(study: Study, name: str) -> None:
         raise StudyError(f"train@{name}: DVC can't note it ({done.stderr.strip()[-300:]}); mend that and pull again.")
 
 
-def _broken_off(ledger: Ledger, log: str, slug: str) -> str:
+def _broken_off(log: str, slug: str) -> str:
     """What to say of a session that did not come to its end because Kaggle failed; StudyError if its code did."""
     lines = [line for line in log.splitlines() if line.strip()]
     if re.search(r"\w+Error\b", log):
         raise StudyError("\n".join([f"{slug}: its notebook failed; the last lines of its log:", *lines[-TAIL:]]))
-    ledger.failed += 1
-    ledger.save()
     return f"{slug}: Kaggle's machine failed; `make kaggle` pushes its runs again, and goes on with what was saved."

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -33,7 +34,11 @@ class Service:
     """The account that the client's credentials are for: its `owner`, `credential` (which of them is in force)."""
 
     def __init__(self) -> None:
-        """Log in. Raises StudyError where no credentials are valid, or one that is not would shadow one that is."""
+        """Log in. Raises StudyError where no credentials are valid, or one that is not would shadow one that is; and
+        under kaggle 1.7, which knows neither quota nor deletion.
+        """
+        if version("kaggle").startswith("1."):
+            raise StudyError(f"kaggle {version('kaggle')}: can't run sessions; kaggle 2 can, which needs Python 3.11.")
         logging.getLogger("urllib3").setLevel(logging.INFO)  # at DEBUG it writes signed addresses
         self._last: requests.Response | None = None
         self._api = self._call("log in", self._log_in)
