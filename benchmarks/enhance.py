@@ -257,7 +257,7 @@ def over_time(work) -> dict:
         while not ended.wait(1.0):
             seen.append((time.perf_counter() - start, resident()))
 
-    thread = threading.Thread(target=watch)
+    thread = threading.Thread(target=watch, daemon=True)  # else it outlives work that fails
     thread.start()
     work()
     ended.set()

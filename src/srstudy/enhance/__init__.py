@@ -17,6 +17,8 @@ import sys
 # Both runtimes report home: OpenVINO by this package, when it is imported; ONNX Runtime on Linux from 1.29 on.
 sys.modules.setdefault("openvino_telemetry", None)
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# oneDNN, inside OpenVINO, keeps the code that it made for each size of picture: 1.5 MB of each, for ever.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "0")
 
 # Endings of clips; a file of another one is a clip if it is no photograph.
 CLIPS = {
