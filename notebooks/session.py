@@ -27,8 +27,9 @@ OVERRUN = 900.0  # seconds after its time at which a training that goes on is to
 class Session:
     """A session under `root`, laid out as Kaggle does it: `input` (read-only), `temp`, `working` (kept).
 
-    `job`: `cards` (names of runs in turn by CUDA_VISIBLE_DEVICES), `files` (SHA-256 by name), `slug`, `commit`;
-    `image`: versions of what computes. Results lie in `working`, beside MANIFEST with the hash of each.
+    `job`: `cards` (names of runs in turn by CUDA_VISIBLE_DEVICES), `datasets` (SHA-256 of each one's files), `inputs`
+    (a digest by run), `slug`, `commit`; `image`: versions of what computes. Results lie in `working`, beside MANIFEST
+    with the hash of each.
     """
 
     def __init__(self, root: Path, job: dict[str, Any], image: dict[str, str], hours: float):
@@ -36,6 +37,7 @@ class Session:
         self.job, self.image, self.project, self.working = job, image, root / "temp" / "srstudy", root / "working"
         places = ("input/*", "input/datasets/*/*", "input/notebooks/*/*")
         self.mounts = sorted(path for place in places for path in root.glob(place) if path.is_dir())
+        self.wanted = {name for names in job["cards"].values() for name in names}
         self.runs: dict[str, dict[str, Any]] = {}
         self.files: dict[str, str] = {}
         self.writing = threading.RLock()  # both cards' threads write settings and manifest
@@ -50,8 +52,9 @@ class Session:
             (self.working / kind).mkdir(parents=True, exist_ok=True)
             if not (self.project / kind).exists():
                 (self.project / kind).symlink_to(self.working / kind, target_is_directory=True)
-        for name, digest in self.job["files"].items():
-            found = self._mounted(name, digest)
+        files = [(dataset, *one) for dataset, digests in self.job["datasets"].items() for one in digests.items()]
+        for dataset, name, digest in files:
+            found = self._mounted(dataset, name, digest)
             if name.endswith(".pack"):
                 zipfile.ZipFile(found).extractall(self.project)
             else:  # SET.hr.npy is hr.npy of that set
@@ -61,7 +64,7 @@ class Session:
                 place.symlink_to(found)
         lacking = [path for path in sorted(self.project.glob("packages/*")) if not _installed(path.name)]
         self.environment["PYTHONPATH"] = os.pathsep.join(map(str, lacking))
-        for name in {name: 0 for names in self.job["cards"].values() for name in names}:
+        for name in sorted(self.wanted):
             self._resume(name)
         self._write("running")
 
@@ -71,20 +74,19 @@ class Session:
         self._train_in_turn("0,1", cards.pop("0,1", []))
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(self._train_in_turn, cards, cards.values()))
-        wanted = {name for names in self.job["cards"].values() for name in names}
-        done = {name for name in wanted if self.runs.get(name, {}).get("complete")}
+        done = {name for name in self.wanted if self.runs.get(name, {}).get("complete")}
         failed = any("failed" in run for run in self.runs.values())
-        state = "failed" if failed else "complete" if done == wanted else "budget"
+        state = "failed" if failed else "complete" if done == self.wanted else "budget"
         self._write(state)
         return state
 
-    def _mounted(self, name: str, digest: str) -> Path:
+    def _mounted(self, dataset: str, name: str, digest: str) -> Path:
         found = [path for mount in self.mounts if (path := mount / name).is_file()]
         for path in found:
             if sha256(path) == digest:
                 return path
         what = "has changed" if found else "is not mounted"
-        raise StudyError(f"{name}: {what}; attach the data set {self.job['datasets'].get(name)} and run all anew.")
+        raise StudyError(f"{name}: {what}; attach the data set {dataset} and run all anew.")
 
     def _resume(self, name: str) -> None:
         """Take over the furthest checkpoint that an earlier session left of a run, if one is mounted."""

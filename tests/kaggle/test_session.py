@@ -38,21 +38,18 @@ class Sessions:
     """Rooms in which notebooks of one project run, and the data sets that these need."""
 
     def __init__(self, folder: Path, study: Study):
-        self.folder, self.project, self.files, self.datasets = folder, study.root, {}, {}
-        for slug, digests in pack.write_datasets(study, RUNS, folder, "someone").items():
-            self.datasets[slug] = folder / slug
-            self.files |= digests
+        self.folder, self.project = folder, study.root
+        self.datasets = pack.write_datasets(study, RUNS, folder, "someone")
 
     def notebook(self, slug: str, hours: float) -> str:
-        job = {"slug": slug, "commit": pack.commit_of(self.project), "inputs": {}, "files": self.files, "hours": hours}
-        job |= {"cards": {"0,1": [], "0": RUNS[:1], "1": RUNS[1:]}, "earlier": []}
-        job["datasets"] = {name: slug for slug, place in self.datasets.items() for name in os.listdir(place)}
+        job = {"slug": slug, "commit": pack.commit_of(self.project), "inputs": {}, "earlier": [], "hours": hours}
+        job |= {"cards": {"0,1": [], "0": RUNS[:1], "1": RUNS[1:]}, "datasets": self.datasets}
         return pack.write_notebook(self.project, self.folder / slug / "notebook", job, "someone").read_text("utf-8")
 
     def run(self, slug: str, hours: float, earlier: list[Room], places: list[str]) -> Room:
         room = Room(self.folder / slug / "kaggle")
-        for (name, files), place in zip(self.datasets.items(), places):
-            room.mount(place, name, files)
+        for name, place in zip(self.datasets, places):
+            room.mount(place, name, self.folder / name)
         for number, one in enumerate(earlier):
             room.mount(places[number % 3], f"earlier-{number}", one.root / "working")
         done = room.run(self.notebook(slug, hours), PYTHON)

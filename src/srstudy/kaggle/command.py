@@ -93,16 +93,14 @@ def push(
 ) -> None:
     """Upload what these runs need, then push a session of them; the ledger knows of it before Kaggle does."""
     names, folder = [name for runs in cards.values() for name in runs], study.root / "build" / "kaggle"
-    files, datasets = {}, {}
-    for name, digests in pack.write_datasets(study, names, folder, service.owner).items():
+    datasets = pack.write_datasets(study, names, folder, service.owner)
+    for name in datasets:
         print(f"{name}: uploading, unless it is there, and waiting until it is ready", flush=True)
         service.dataset(folder / name, name)
-        files |= digests
-        datasets |= dict.fromkeys(digests, name)
     inputs = {name: inputs_of(study, name) for name in names}
     kept = [ledger.progress[name] for name in names if name in ledger.progress]
     earlier = sorted({one["slug"] for one in kept if one["inputs"] in inputs.values()})
-    job = {"slug": slug, "commit": commit, "cards": cards, "inputs": inputs, "files": files, "datasets": datasets}
+    job = {"slug": slug, "commit": commit, "cards": cards, "inputs": inputs, "datasets": datasets}
     pack.write_notebook(study.root, folder / "notebook", {**job, "earlier": earlier, "hours": hours}, service.owner)
     ledger.note(slug, "pushing", cards=cards, inputs=inputs)
     try:

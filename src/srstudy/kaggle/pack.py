@@ -60,7 +60,7 @@ def write_notebook(root: Path, folder: Path, job: dict[str, Any], owner: str) ->
         raise StudyError(f"{path}: has {path.stat().st_size:,} bytes, Kaggle takes less than {MOST:,}; shorten src.")
     about = {"id": f"{owner}/{slug}", "title": slug, "code_file": path.name, "language": "python"}
     about |= {"kernel_type": "notebook", "is_private": True, "enable_gpu": True, "enable_internet": False}
-    about["dataset_sources"] = sorted({f"{owner}/{name}" for name in job["datasets"].values()})
+    about["dataset_sources"] = [f"{owner}/{name}" for name in job["datasets"]]
     about["kernel_sources"] = [f"{owner}/{name}" for name in job["earlier"]]
     write_json(folder / "kernel-metadata.json", about)
     return path
