@@ -14,7 +14,7 @@ from tests.serve.server import clip, until
 from srstudy.enhance.engine import Engine
 from srstudy.enhance.models import find_model
 from srstudy.enhance.work import Settings, enhance
-from srstudy.serve.jobs import Jobs
+from srstudy.serve.jobs import ATTEMPTS, Jobs
 
 KILLS = int(os.environ.get("SRSTUDY_KILLS", 3))  # of each clip
 FRAMES = 1100  # five segments
@@ -54,8 +54,13 @@ class Watched:
         return job
 
     def wait(self, frames):
-        """Until so many frames are done, or all is."""
-        until(lambda: (job := self.now())["state"] == "done" or job["done"] >= frames)
+        """Until so many frames are done and a kill more is no reason to give up, or until all is done."""
+
+        def far():
+            job = self.now()
+            return job["state"] == "done" or (job["done"] >= frames and job["attempts"] < ATTEMPTS - 1)
+
+        until(far)
 
     def holder(self):
         """The process that works at it, if there is one."""
