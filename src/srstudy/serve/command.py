@@ -10,6 +10,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from srstudy import StudyError
 
@@ -33,12 +34,12 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     two.add_argument("--tied", action="store_true", help=argparse.SUPPRESS)
 
 
-def worker(options: argparse.Namespace) -> int:
+def worker(options: argparse.Namespace) -> NoReturn:
     """Work until told to stop."""
     from srstudy.serve.receive import Limits
     from srstudy.serve.worker import work
 
-    return work(options.folder, options.redis, Limits.from_environment(), options.name, options.tied)
+    work(options.folder, options.redis, Limits.from_environment(), options.name, options.tied)
 
 
 def serve(options: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from PIL import Image
 
@@ -31,6 +32,7 @@ from srstudy.serve.store import Job
 
 BEAT = 0.5  # seconds between signs of life
 SWEEP = 5.0
+LEAVE = 8.0  # seconds for which a worker that is to stop waits for what it computes
 STUCK = 600.0  # seconds without progress, after which a worker ends itself: a decoder may hang
 OUTPUT = "enlarged"
 
@@ -156,8 +158,8 @@ def _sizes(photo: Path) -> Iterator[tuple[int, int]]:
     yield width, height
 
 
-def work(folder: Path, redis: str | None, limits: Limits, name: str | None = None, tied: bool = False) -> int:
-    """Take jobs until SIGTERM or SIGINT comes, or, if `tied`, until who started this process is gone."""
+def work(folder: Path, redis: str | None, limits: Limits, name: str | None = None, tied: bool = False) -> NoReturn:
+    """Take jobs until SIGTERM or SIGINT comes, or, if `tied`, until who started this process is gone; then end it."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -178,6 +180,8 @@ def work(folder: Path, redis: str | None, limits: Limits, name: str | None = Non
                 swept = time.monotonic()
         except jobs.store.unavailable as error:
             print(f"worker: the store can't be reached ({error}); trying again.", file=sys.stderr, flush=True)
+    until = time.monotonic() + LEAVE
     for lane in lanes:
-        lane.join(timeout=8)
-    return 0
+        lane.join(max(0, until - time.monotonic()))
+    sys.stderr.flush()
+    os._exit(0)  # a lane may compute still: OpenVINO aborts where Python takes its thread away
