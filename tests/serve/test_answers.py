@@ -5,6 +5,8 @@ import io
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from email.message import Message
+from urllib.parse import urljoin
 
 import av
 import numpy as np
@@ -16,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.enhance.footage import number, picture
 from tests.serve.server import HEAD, clip, form, png, until
 
+from srstudy.enhance.command import main
 from srstudy.enhance.engine import Engine
 from srstudy.enhance.models import DEFAULT, find_model
 from srstudy.enhance.steps import Steps
@@ -41,6 +44,13 @@ def pixels(file):
         return np.asarray(image)
 
 
+def called(answer):
+    """The name to save it under."""
+    message = Message()
+    message["Content-Disposition"] = answer.headers["Content-Disposition"]
+    return message.get_filename()
+
+
 def place_for(jobs, **files):
     """The name of a job that is not queued yet, with its files."""
     jobs.place(name := jobs.new_name()).mkdir()
@@ -56,13 +66,14 @@ def test_a_photograph_is_what_the_command_makes_of_it_with_a_record(server, phot
     wishes = {"model": "gan", "mode": "evidence", "denoise": 3, "strength": 0.5, "clahe": "on", "mark": 0}
     answer = server.result("enhance", source.read_bytes(), "my photo.png", **wishes)
     np.testing.assert_array_equal(pixels(io.BytesIO(answer.content)), pixels(tmp_path / "a.png"))
-    assert answer.headers["Content-Disposition"].endswith("my%20photo-x4.png")
     record = server.get(answer.headers["X-Record"])
-    files = {record.json()[part]["file"] for part in ("input", "output", "model")}
-    assert files == {"original.png", "enlarged.png", "gan/generator.onnx"}
     page = server.get(answer.headers["X-Record"].replace("record", "map"))
     assert page.headers["Content-Type"].startswith("text/html") and "map of LR-consistency" in page.text
     assert not any(str(place)[1:] in answer.text for place in (root, server.folder) for answer in (record, page))
+    (tmp_path / "my photo.png").write_bytes(source.read_bytes())  # and what was fetched beside it, as it is called
+    (tmp_path / called(answer)).write_bytes(answer.content)
+    (tmp_path / called(record)).write_bytes(record.content)
+    assert called(record) == "my photo-x4.png.record.json" and main(["verify", str(tmp_path / called(record))]) == 0
 
 
 def test_a_clip_is_a_job_that_tells_how_far_it_is(server):
@@ -73,9 +84,12 @@ def test_a_clip_is_a_job_that_tells_how_far_it_is(server):
     told = server.events(answer.json()["id"])
     assert told == sorted(told, key=lambda event: (["queued", "running", "done"].index(event["state"]), event["done"]))
     assert told[-1] == server.get(job).json() == answer.json() | {"state": "done", "done": 40, "total": 40}
-    with av.open(io.BytesIO(server.get(f"{job}/result").content)) as enlarged:
+    answer = server.get(f"{job}/result")
+    with av.open(io.BytesIO(answer.content)) as enlarged:
         assert [number(frame.to_ndarray(format="rgb24")) for frame in enlarged.decode(video=0)] == [*range(40)]
-    assert server.get(f"{job}/record").json()["what"]["frames"] == 40 and server.get(f"{job}/map").ok
+    record = server.get(urljoin(f"{job}/result", answer.headers["X-Record"])).json()
+    assert [record["what"]["frames"], record["output"]["file"]] == [40, called(answer)] == [40, "a-x4.mp4"]
+    assert server.get(f"{job}/map").ok
 
 
 def test_what_is_cancelled_while_it_runs_leaves_nothing(server):

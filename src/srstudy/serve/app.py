@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi import Path as InPath
@@ -32,7 +33,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from srstudy import __version__
 from srstudy.enhance import CLIPS, models
 from srstudy.photos.images import EXTENSIONS
-from srstudy.serve.jobs import ENDED, Jobs
+from srstudy.serve.jobs import ENDED, Jobs, called
 from srstudy.serve.page import mount_page
 from srstudy.serve.receive import Limits, Refused, received, store_upload
 from srstudy.serve.store import Job
@@ -72,8 +73,8 @@ class Wishes(BaseModel):
 class Server:
     """What the requests share."""
 
-    def __init__(self, jobs: Jobs, limits: Limits, tokens: dict[str, str], redis: str | None):
-        self.jobs, self.limits, self.tokens, self.uploads = jobs, limits, tokens, 0
+    def __init__(self, jobs: Jobs, limits: Limits, tokens: dict[str, str], redis: str | None, origins: tuple[str, ...]):
+        self.jobs, self.limits, self.tokens, self.origins, self.uploads = jobs, limits, tokens, origins, 0
         storage = storage_from_string(redis or "memory://")
         self._rate, self._rates = RateLimitItemPerMinute(limits.per_minute), MovingWindowRateLimiter(storage)
         self._changed, self._looker = asyncio.Event(), ThreadPoolExecutor(1)
@@ -92,6 +93,15 @@ class Server:
             if hmac.compare_digest(token.encode(), given.encode()):
                 return user
         raise Refused(401, "This server asks for a token, as a password or in 'Authorization: Bearer'.")
+
+    def _foreign(self, request: Request) -> bool:
+        """Whether a page of elsewhere sends this, in the name of whoever looks at it."""
+        origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+        if origin in self.origins:
+            return False
+        if site:
+            return site not in ("same-origin", "none")
+        return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
     async def watch(self) -> None:
         """Wake whoever waits when a job has changed."""
@@ -117,6 +127,8 @@ class Server:
     async def take_in(self, request: Request, only_photographs: bool) -> Job:
         """Make a job of an upload, all limits first. Raises Refused."""
         user, limits = self.who(request), self.limits
+        if self._foreign(request):
+            raise Refused(403, "Another site's page may not send files here; --origin lets it.")
         if not self._rates.hit(self._rate, user):
             again = self._rates.get_window_stats(self._rate, user).reset_time - time.time()
             raise Refused(429, "Too many uploads; wait a little.", max(1, math.ceil(again)))
@@ -148,9 +160,12 @@ class Server:
         lane = "photograph" if only_photographs or ending in EXTENSIONS else "clip"
         facts = {"owner": user if self.tokens else "", "name": shown, "file": source.name, "settings": settings}
         try:
-            return await run_in_threadpool(lambda: self.jobs.add(name, lane, **facts))
+            job = await run_in_threadpool(lambda: self.jobs.add(name, lane, **facts))
+            if await request.is_disconnected():  # nobody would learn the job's name
+                raise Refused(499, "The client has gone.")
+            return job
         except BaseException:
-            await run_in_threadpool(self.jobs.remove, name)
+            await run_in_threadpool(self.jobs.cancel, name)
             raise
 
     async def find(self, request: Request, name: Name) -> Job:
@@ -165,7 +180,7 @@ class Server:
 def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None, redis: str | None = None,
                origins: tuple[str, ...] = (), page: Path | None = None) -> FastAPIOffline:  # fmt: skip
     """The application. `tokens`: token -> user; `origins`: pages elsewhere that may ask; `page`: the folder `web`."""
-    server = Server(jobs, limits, tokens or {}, redis)
+    server = Server(jobs, limits, tokens or {}, redis, origins)
 
     @asynccontextmanager
     async def lifespan(_) -> AsyncIterator[None]:
@@ -204,7 +219,7 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
         until = time.monotonic() + ANSWER
         async for now in server.follow(job["id"], 1.0):
             if now is None or now["state"] in ENDED:
-                return _result(jobs, now)
+                return _result(jobs, now, f"jobs/{job['id']}/record")
             if await request.is_disconnected():
                 await run_in_threadpool(jobs.cancel, job["id"])
                 return Response(status_code=499)
@@ -241,7 +256,7 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
     @app.get("/jobs/{name}/result", response_class=FileResponse)
     async def result(job: Job = find) -> Response:
         """The enlarged file."""
-        return _result(jobs, job)
+        return _result(jobs, job, "record")
 
     @app.get("/jobs/{name}/record", response_class=FileResponse)
     async def record(job: Job = find) -> Response:
@@ -257,7 +272,7 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
     if origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_credentials=True, allow_methods=["*"], allow_headers=["*"],
-            expose_headers=["X-Record", "Retry-After"],
+            expose_headers=["Content-Disposition", "Retry-After", "X-Record"],
         )  # fmt: skip
     return app
 
@@ -298,15 +313,17 @@ def _output(jobs: Jobs, job: Job | None) -> Path:
     return jobs.place(job["id"]) / job["output"]
 
 
-def _result(jobs: Jobs, job: Job | None) -> FileResponse:
+def _result(jobs: Jobs, job: Job | None, record: str) -> FileResponse:
+    """`record`: where that is, seen from what was asked for, so that it is right behind a proxy's prefix too."""
     path = _output(jobs, job)
-    name, headers = f"{Path(job['name']).stem}-x4{path.suffix}", {"X-Record": f"jobs/{job['id']}/record"}
+    name, headers = called(job["name"], path), {"X-Record": record}
     return _Whole(lambda: jobs.fetched(job["id"]), path, filename=name, headers=headers)
 
 
 def _beside(jobs: Jobs, job: Job, what: str) -> FileResponse:
     path = _output(jobs, job)
-    return FileResponse(path.with_name(f"{path.name}.{what}"))
+    name = f"{called(job['name'], path)}.{what}"
+    return FileResponse(path.with_name(f"{path.name}.{what}"), filename=name, content_disposition_type="inline")
 
 
 def _refusals(app: FastAPIOffline, jobs: Jobs) -> None:

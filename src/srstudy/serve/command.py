@@ -58,7 +58,7 @@ def serve(options: argparse.Namespace) -> int:
     jobs = Jobs(options.folder, options.redis)
     (jobs.folder / "jobs").mkdir(exist_ok=True)
     page = next((page for page in PAGES if page.is_dir()), None)
-    app = create_app(jobs, limits, tokens, options.redis, tuple(options.origin), page)
+    app = create_app(jobs, limits, tokens, options.redis, tuple(origin.rstrip("/") for origin in options.origin), page)
     team = Team(options, jobs)
     shown = "localhost" if options.host in ("127.0.0.1", "0.0.0.0") else options.host
     print(f"http://{shown}:{options.port}/  (the API: /docs; to stop: Ctrl-C)", file=sys.stderr, flush=True)

@@ -24,6 +24,11 @@ ATTEMPTS = 5  # starts that came no further than those before: then it is the fi
 ENDED = ("done", "failed", "cancelled")
 
 
+def called(name: str, output: Path) -> str:
+    """The output's name for whoever sent a file of this name."""
+    return f"{Path(name).stem}-x4{output.suffix}"
+
+
 class Lost(Exception):
     """The job is another's now, or gone."""
 

@@ -22,11 +22,12 @@ from srstudy import StudyError
 from srstudy.enhance.engine import Engine
 from srstudy.enhance.models import find_model
 from srstudy.enhance.original import open_photo
-from srstudy.enhance.record import beside
+from srstudy.enhance.record import beside, page, read_record
 from srstudy.enhance.steps import Steps
 from srstudy.enhance.work import Busy, Settings, ending_for, enhance, is_clip, sentence
+from srstudy.files import write_json, write_text
 from srstudy.photos.clips import open_clip
-from srstudy.serve.jobs import LANES, Jobs, Lost
+from srstudy.serve.jobs import LANES, Jobs, Lost, called
 from srstudy.serve.receive import Limits
 from srstudy.serve.store import Job
 
@@ -121,6 +122,7 @@ class Lane(threading.Thread):
         if not beside(target, "record.json").is_file():  # a kill came between the two
             target.unlink(missing_ok=True)
         enhance(source, target, settings, self._engine(settings), self._progress)
+        _as_sent(target, job["name"])
         return target
 
     def _check(self, source: Path, job: Job) -> float:
@@ -148,6 +150,15 @@ class Lane(threading.Thread):
                 self._engines.pop(next(iter(self._engines)))
             self._engines[key] = Engine(*key)
         return self._engines[key]
+
+
+def _as_sent(target: Path, name: str) -> None:
+    """Let the record name the files as its reader has them: what he sent, and what he fetches."""
+    record, picture = read_record(beside(target, "record.json")), beside(target, "consistency.png")
+    record["input"]["file"], record["output"]["file"] = Path(name).name, called(name, target)
+    shown = picture.read_bytes() if picture.is_file() else b""
+    write_text(beside(target, "record.html"), page(record["output"]["file"], record, shown))
+    write_json(beside(target, "record.json"), record)
 
 
 def _sizes(photo: Path) -> Iterator[tuple[int, int]]:
