@@ -86,7 +86,7 @@ class Jobs:
         except Lost:  # brought twice, or cancelled
             return None
 
-    def _held(self, job: Job, **changes: Any) -> Job | None:
+    def _held(self, job: Job, **changes: Any) -> Job:
         """Change a job that the caller holds. Raises Lost if he does no more."""
 
         def edit(now: Job | None) -> Job:
@@ -98,14 +98,10 @@ class Jobs:
 
     def beat(self, job: Job, done: float, total: float) -> Job:
         """Say that the caller is alive, and how far. The job, which says whether to cancel it. Raises Lost."""
-
-        def edit(now: Job | None) -> Job:
-            if now is None or now["holder"] != job["holder"] or now["state"] != "running":
-                raise Lost
-            further = {"reached": done, "attempts": 1} if done > now["reached"] else {}
-            return now | {"beat": self.store.now(), "done": done, "total": total, **further}
-
-        return self.store.change(job["id"], edit)
+        if done > job["reached"]:
+            job |= {"reached": done, "attempts": 1}
+        far = {"done": done, "total": total, "reached": job["reached"], "attempts": job["attempts"]}
+        return self._held(job, beat=self.store.now(), **far)
 
     def end(self, job: Job, state: str, **facts: Any) -> None:
         """The job is done or failed; it goes if it was to be cancelled. Raises Lost."""
