@@ -112,7 +112,7 @@ def ask(address: str, content: bytes, **fields: str) -> requests.Response:
             job = answer.json()["id"] if answer.status_code == 202 else job
             if answer.status_code not in (202, 409, *GOES_ON):
                 return answer
-            time.sleep(float(answer.headers.get("Retry-After", 1)) * random.uniform(0.1, 1))
+            time.sleep(float(answer.headers.get("Retry-After", 2)) * random.uniform(0.1, 1))
         except requests.ConnectionError:
             time.sleep(0.5)
     raise SystemExit("the server never took it")
