@@ -8,8 +8,6 @@ import math
 import time
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -38,7 +36,6 @@ from srstudy.serve.page import mount_page
 from srstudy.serve.receive import Limits, Refused, received, store_upload
 from srstudy.serve.store import Job
 
-LOOK = 0.02  # seconds between two looks at whether any job has changed
 ANSWER = 25.0  # seconds for which a request waits for a photograph: Heroku's router gives up after 30
 TELL = 15.0  # seconds after which a job's progress is told again, changed or not
 Name = Annotated[str, InPath(pattern="^[0-9a-f]{32}$")]
@@ -77,7 +74,6 @@ class Server:
         self.jobs, self.limits, self.tokens, self.origins, self.uploads = jobs, limits, tokens, origins, 0
         storage = storage_from_string(redis or "memory://")
         self._rate, self._rates = RateLimitItemPerMinute(limits.per_minute), MovingWindowRateLimiter(storage)
-        self._changed, self._looker = asyncio.Event(), ThreadPoolExecutor(1)
 
     def who(self, request: Request) -> str:
         """The user by his token (Bearer, or as a password), or where there are no tokens, the address."""
@@ -103,33 +99,19 @@ class Server:
             return site not in ("same-origin", "none")
         return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
-    async def watch(self) -> None:
-        """Wake whoever waits when a job has changed."""
-        loop, seen = asyncio.get_running_loop(), None
+    async def follow(self, name: str) -> AsyncIterator[Job | None]:
+        """A job as it is now, again and again: at first often, later twice a second."""
+        began = time.monotonic()
         while True:
-            try:
-                version = await loop.run_in_executor(self._looker, self.jobs.store.version)
-            except self.jobs.store.unavailable:
-                version = seen
-            if version != seen:
-                seen, changed, self._changed = version, self._changed, asyncio.Event()
-                changed.set()
-            await asyncio.sleep(LOOK)
-
-    async def follow(self, name: str, seconds: float) -> AsyncIterator[Job | None]:
-        """A job as it is now, and again whenever any job has changed, or after so long."""
-        while True:
-            changed = self._changed  # of before the look, or what changes meanwhile would be missed
             yield await run_in_threadpool(self.jobs.store.read, name)
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(changed.wait(), seconds)
+            await asyncio.sleep(min(max(0.01, (time.monotonic() - began) / 40), 0.5))
 
     async def take_in(self, request: Request, only_photographs: bool) -> Job:
         """Make a job of an upload, all limits first. Raises Refused."""
         user, limits = self.who(request), self.limits
         if self._foreign(request):
             raise Refused(403, "Another site's page may not send files here; --origin lets it.")
-        if not self._rates.hit(self._rate, user):
+        if not await run_in_threadpool(self._rates.hit, self._rate, user):
             again = self._rates.get_window_stats(self._rate, user).reset_time - time.time()
             raise Refused(429, "Too many uploads; wait a little.", max(1, math.ceil(again)))
         if await run_in_threadpool(self.jobs.store.count, "queued") >= limits.waiting:
@@ -182,13 +164,7 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
     """The application. `tokens`: token -> user; `origins`: pages elsewhere that may ask; `page`: the folder `web`."""
     server = Server(jobs, limits, tokens or {}, redis, origins)
 
-    @asynccontextmanager
-    async def lifespan(_) -> AsyncIterator[None]:
-        watcher = asyncio.create_task(server.watch())
-        yield
-        watcher.cancel()
-
-    app = FastAPIOffline(title="srstudy", version=__version__, description=models.CAUTION, lifespan=lifespan)
+    app = FastAPIOffline(title="srstudy", version=__version__, description=models.CAUTION)
     _refusals(app, jobs)
     _metrics(app, jobs)
     find = Depends(server.find)
@@ -217,7 +193,7 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
         """Enlarge a photograph four times. The header X-Record says where the record of the answer is."""
         job = await server.take_in(request, only_photographs=True)
         until = time.monotonic() + ANSWER
-        async for now in server.follow(job["id"], 1.0):
+        async for now in server.follow(job["id"]):
             if now is None or now["state"] in ENDED:
                 return _result(jobs, now, f"jobs/{job['id']}/record")
             if await request.is_disconnected():
@@ -243,9 +219,9 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
 
     @app.get("/jobs/{name}/events", response_class=EventSourceResponse)
     async def events(job: Job = find) -> AsyncIterator[ServerSentEvent]:
-        """How far a job is, whenever that changes; at least every 15 seconds."""
+        """How far a job is, whenever that has changed; at least every 15 seconds."""
         before, told = None, 0.0
-        async for found in server.follow(job["id"], TELL):
+        async for found in server.follow(job["id"]):
             now = _told(found or job | {"state": "cancelled"})
             if now != before or time.monotonic() - told > TELL:
                 before, told = now, time.monotonic()
