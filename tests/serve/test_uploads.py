@@ -75,10 +75,11 @@ def most_memory(server):
     ("jobs", "raw", "a.h264", {}, 413, "a.h264: over 20 frames, which this server takes. Cut it."),
 ])  # fmt: skip
 def test_what_is_no_good_is_refused_in_one_sentence(server, contents, path, content, name, fields, status, said):
-    answer = server.result(path, contents[content], name, **fields)
+    before, answer = server.files(), server.result(path, contents[content], name, **fields)
     detail = answer.json()["detail"]
     assert (answer.status_code, detail[: len(said)]) == (status, said)
     assert detail.endswith(".") and "\n" not in detail and str(server.folder) not in detail
+    until(lambda: server.files() == before)
     assert most_memory(server) < 1_000_000  # KiB; of what is too large, unfolded, the least has 1,200,000
 
 

@@ -104,9 +104,11 @@ class Jobs:
         return self._held(job, beat=self.store.now(), **far)
 
     def end(self, job: Job, state: str, **facts: Any) -> None:
-        """The job is done or failed; it goes if it was to be cancelled. Raises Lost."""
+        """The job is done, or failed and needs no files; it goes if it was to be cancelled. Raises Lost."""
         if self._held(job, state=state, expires=self.store.now() + KEEP, **facts)["cancel"]:
             self.remove(job["id"])
+        elif state == "failed":
+            shutil.rmtree(self.place(job["id"]), ignore_errors=True)
 
     def give_back(self, job: Job) -> None:
         """Queue a job again that the caller is told to stop at; remove it if it is to be cancelled. Raises Lost."""
