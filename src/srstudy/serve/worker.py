@@ -185,7 +185,7 @@ def work(folder: Path, redis: str | None, limits: Limits, name: str | None = Non
     for lane in lanes:
         lane.start()
     swept = 0.0
-    while not stop.wait(BEAT):
+    while not stop.wait(BEAT) and all(lane.is_alive() for lane in lanes):  # else another worker does better
         try:
             for lane in lanes:
                 lane.beat()
@@ -194,6 +194,7 @@ def work(folder: Path, redis: str | None, limits: Limits, name: str | None = Non
                 swept = time.monotonic()
         except jobs.store.unavailable as error:
             print(f"worker: the store can't be reached ({error}); trying again.", file=sys.stderr, flush=True)
+    stop.set()
     until = time.monotonic() + LEAVE
     for lane in lanes:
         lane.join(max(0, until - time.monotonic()))
