@@ -36,7 +36,7 @@ SWEEP = 5.0
 LEAVE = 8.0  # seconds for which a worker that is to stop waits for what it computes
 STUCK = 600.0  # seconds without progress, after which a worker ends itself: a decoder may hang
 OUTPUT = "enlarged"
-LARGE, TILE = 500_000, 192  # px of a photograph above which tiles are so wide: slower by a tenth, in half the memory
+LARGE, TILE = 500_000, 192  # px of a photograph above which tiles are so wide: slower, in less memory
 
 
 class _Stop(Exception):
