@@ -11,6 +11,7 @@ import argparse
 import io
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -64,20 +65,23 @@ class Server:
         self.process.send_signal(number)
         self.process.wait(30)
 
-    def memory(self) -> list[float]:
-        """MB of the server and of each worker now."""
-        main = psutil.Process(self.process.pid)
-        return [round(process.memory_info().rss / 1e6, 1) for process in (main, *main.children(recursive=True))]
+    def memory(self) -> str:
+        """MB of the server and of each worker: now, and the most since it was started, where Linux says that."""
+        main, said = psutil.Process(self.process.pid), []
+        for process in (main, *main.children(recursive=True)):
+            most = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
+            said.append(f"{process.memory_info().rss / 1e6:.0f} (at most {int(most[1]) * 1024 / 1e6:.0f})")
+        return ", ".join(said)
 
 
-def pictures(count: int, height: int, width: int) -> list[bytes]:
-    """Parts of the sample's photographs as PNG, all different."""
+def pictures(count: int, height: int, width: int, kind: str = "PNG") -> list[bytes]:
+    """Parts of the sample's photographs as files of a kind, all different."""
     found = []
     for number in range(count):
         with Image.open(PHOTOS[number % len(PHOTOS)]) as photo:
             x, y = (number // len(PHOTOS) * 7) % 50, 3 * (number // len(PHOTOS)) % 50
             file = io.BytesIO()
-            photo.convert("RGB").crop((x, y, x + width, y + height)).save(file, "PNG")
+            photo.convert("RGB").crop((x, y, x + width, y + height)).save(file, kind)
         found.append(file.getvalue())
     return found
 
@@ -96,13 +100,19 @@ def by_hand(contents: list[bytes], settings: Settings, folder: Path) -> tuple[li
 
 
 def ask(address: str, content: bytes, **fields: str) -> requests.Response:
-    """Send a photograph until it is taken: what says 'later', and a server that is just gone, is asked again."""
-    for _ in range(600):
+    """Send a photograph until it is enlarged: what says 'later', and a server that is just gone, is asked again."""
+    job = None
+    for _ in range(6000):
         try:
-            answer = requests.post(f"{address}/enhance", data=fields, files={"file": ("a.png", content)}, timeout=120)
-            if answer.status_code not in GOES_ON:
+            if job:
+                answer = requests.get(f"{address}/jobs/{job}/result", timeout=120)
+            else:
+                sent = {"data": fields, "files": {"file": ("a.png", content)}, "timeout": 120}
+                answer = requests.post(f"{address}/enhance", **sent)
+            job = answer.json()["id"] if answer.status_code == 202 else job
+            if answer.status_code not in (202, 409, *GOES_ON):
                 return answer
-            time.sleep(float(answer.headers["Retry-After"]) * random.uniform(0.1, 1))
+            time.sleep(float(answer.headers.get("Retry-After", 2)) * random.uniform(0.1, 1))
         except requests.ConnectionError:
             time.sleep(0.5)
     raise SystemExit("the server never took it")
@@ -165,7 +175,7 @@ def abuse(options: argparse.Namespace, folder: Path) -> None:
     """Uploads that nobody should send. The server answers each, and then a good one."""
     server = Server(folder / "jobs", per_minute=10_000_000, idle_seconds=2, bytes=5_000_000)
     generator, (good,), statuses = random.Random(0), pictures(1, 48, 64), Counter()
-    seeds = [path.read_bytes() for path in PHOTOS[:3]] + [good]
+    seeds = [file for kind in ("JPEG", "PNG", "WEBP", "TIFF") for file in pictures(2, 96, 128, kind)]
     print(f"before: MB {server.memory()}")
     for _ in range(options.requests):
         content = bytearray(generator.choice(seeds))
@@ -189,7 +199,7 @@ def abuse(options: argparse.Namespace, folder: Path) -> None:
     print(f"they are told: {Counter(line.recv(100).split(b' ')[1].decode() for line in slow)}")
     for _ in range(50):  # who goes away in the middle
         with socket.create_connection(("127.0.0.1", server.port)) as line:
-            line.sendall(head + b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.png\"\r\n\r\nabc")
+            line.sendall(head + b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\nabc')
     ask(server.address, good, model=options.model).raise_for_status()
     left = [*(folder / "jobs" / "jobs").iterdir()]
     print(f"after 50 that went away: a good one is answered; jobs on disk {len(left)}; MB {server.memory()}")
@@ -198,6 +208,7 @@ def abuse(options: argparse.Namespace, folder: Path) -> None:
 
 def bomb() -> bytes:
     """A PNG of a few hundred kilobytes that says it is 100,000 x 100,000."""
+
     def chunk(kind: bytes, content: bytes) -> bytes:
         return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
 
@@ -211,7 +222,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("rate", "load", "abuse"))
     parser.add_argument("--model", default="fast")
-    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--requests", type=int, default=10_000, help="of load and abuse (%(default)s)")
     parser.add_argument("--clients", type=int, default=100)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -44,6 +44,7 @@ def build(folder: Path) -> None:
 
 def measure(folder: Path, python: str, model: str, image: Path) -> None:
     """Install, start and use it; print sizes, memory, and how long the first photograph takes."""
+    os.environ.pop("PYTHONPATH", None)  # or pip finds the project there, and leaves it out
     place = folder.with_name(f"{folder.name}-installed")
     shutil.rmtree(place, ignore_errors=True)
     subprocess.run([python, "-m", "venv", place], check=True)
@@ -82,7 +83,8 @@ def use(address: str, pid: int, model: str, image: Path) -> tuple[list[float], f
         began = time.monotonic()
         with image.open("rb") as file:
             answer = requests.post(f"{address}/enhance", data={"model": model}, files={"file": file}, timeout=60)
-        answer.raise_for_status()
+        if answer.status_code != 200:
+            raise SystemExit(f"{answer.status_code}: {answer.text}; measure on a machine that has nothing else to do.")
         seconds.append(time.monotonic() - began)
         everyone = [main, *main.children(recursive=True)]
         peak = max(peak, sum(_most(process.pid) for process in everyone))

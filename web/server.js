@@ -67,7 +67,7 @@ export async function enhance({ base }, way, fields, signal, onProgress) {
       await follow(job, signal, onProgress);
       answer = await ask(`${job}/result`, { signal });
     }
-    const record = await ask(new URL(answer.headers.get('X-Record'), `${base}/`), { signal });
+    const record = await ask(new URL(answer.headers.get('X-Record'), answer.url), { signal });
     const [, name] = /filename\*?=(?:utf-8''|")([^";]+)/i.exec(answer.headers.get('Content-Disposition')) ?? [];
     return { blob: await answer.blob(), record: await record.json(), file: name && decodeURIComponent(name) };
   } catch (error) {

@@ -3,18 +3,22 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 
+import numpy as np
 import psutil
 import pytest
 from tests.enhance.footage import packets
-from tests.serve.server import clip, until
+from tests.serve.server import clip, png, until
 
 from srstudy.enhance.engine import Engine
 from srstudy.enhance.models import find_model
 from srstudy.enhance.work import Settings, enhance
-from srstudy.serve.jobs import Jobs
+from srstudy.serve.app import Wishes
+from srstudy.serve.jobs import ATTEMPTS, Jobs
 
 KILLS = int(os.environ.get("SRSTUDY_KILLS", 3))  # of each clip
 FRAMES = 1100  # five segments
@@ -54,8 +58,13 @@ class Watched:
         return job
 
     def wait(self, frames):
-        """Until so many frames are done, or all is."""
-        until(lambda: (job := self.now())["state"] == "done" or job["done"] >= frames)
+        """Until so many frames are done and a kill more is no reason to give up, or until all is done."""
+
+        def far():
+            job = self.now()
+            return job["state"] == "done" or (job["done"] >= frames and job["attempts"] < ATTEMPTS - 1)
+
+        until(far)
 
     def holder(self):
         """The process that works at it, if there is one."""
@@ -99,3 +108,19 @@ def test_a_worker_that_was_paused_lets_go_of_what_is_anothers_by_now(serve, redi
     until(lambda: watched.now()["worker"] != holder)
     paused.resume()
     watched.end()
+
+
+def test_a_worker_ends_well_while_a_photograph_is_computed(tmp_path, photo):
+    jobs = Jobs(tmp_path)
+    jobs.place(name := jobs.new_name()).mkdir(parents=True)
+    (jobs.place(name) / "original.png").write_bytes(png(np.tile(photo[:100, :100], (10, 10, 1))))
+    asked = Wishes(model="psnr", mode="evidence").settings()
+    jobs.add(name, "photograph", owner="", name="a.png", file="original.png", settings=asked)
+    late = "type('', (), {'__del__': lambda self, wait=time.sleep: wait(60)})()"  # an interpreter that is slow to end
+    code = f"import sys, time\nfrom srstudy.serve import worker\nworker.LEAVE, sys.late = 0, {late}\n"
+    code += "worker.work(worker.Path(sys.argv[1]), None, worker.Limits())"
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) as process:
+        until(lambda: jobs.store.read(name)["done"])
+        process.terminate()
+        assert process.wait(120) == 0
+    assert jobs.store.read(name)["state"] == "running"

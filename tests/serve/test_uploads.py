@@ -2,8 +2,10 @@
 
 import http.client
 import re
+import sqlite3
 import struct
 import zlib
+from contextlib import closing
 from email.message import Message
 from pathlib import Path
 
@@ -21,6 +23,12 @@ FULL = 4_000_000  # bytes that a server here takes
 def server(serve):
     """One that takes little."""
     return serve(bytes=FULL, pixels=100_000, frame_pixels=1000, frames=20, idle_seconds=1)
+
+
+@pytest.fixture(scope="module")
+def guarded(serve):
+    """One that a page elsewhere may ask."""
+    return serve("--workers", "0", "--origin", "https://friend.example/")
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +75,11 @@ def most_memory(server):
     ("jobs", "raw", "a.h264", {}, 413, "a.h264: over 20 frames, which this server takes. Cut it."),
 ])  # fmt: skip
 def test_what_is_no_good_is_refused_in_one_sentence(server, contents, path, content, name, fields, status, said):
-    answer = server.result(path, contents[content], name, **fields)
+    before, answer = server.files(), server.result(path, contents[content], name, **fields)
     detail = answer.json()["detail"]
     assert (answer.status_code, detail[: len(said)]) == (status, said)
     assert detail.endswith(".") and "\n" not in detail and str(server.folder) not in detail
+    until(lambda: server.files() == before)
     assert most_memory(server) < 1_000_000  # KiB; of what is too large, unfolded, the least has 1,200,000
 
 
@@ -90,8 +99,37 @@ def test_an_upload_that_stops_or_breaks_off_leaves_nothing(server, stays):
         assert connection.getresponse().read() == b'{"detail":"The upload has stopped; send it again."}'
     connection.close()
     status = 408 if stays else 400  # which nobody hears
-    until(lambda: f'{{method="POST",route="/jobs",status="{status}"}}' in server.get("metrics").text)
+    until(lambda: f'{{route="/jobs",status="{status}"}}' in server.get("metrics").text)
     assert server.files() == before and "Traceback" not in server.log.read_text()
+
+
+def test_a_job_that_nobody_knows_of_is_none(serve):
+    server = serve("--workers", "0")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    with closing(sqlite3.connect(server.folder / "jobs.db")) as store:
+        store.execute("BEGIN IMMEDIATE")  # it has the file, and waits for the store
+        connection.request("POST", "/jobs", form(b"a clip"), HEAD)
+        until(server.files)
+        connection.close()
+    until(lambda: '{route="/jobs",status="499"}' in server.get("metrics").text)
+    until(lambda: server.files() == set())
+    assert server.get("health").json()["queued"] == 0
+
+
+@pytest.mark.parametrize(("origin", "site", "status"), [
+    ("https://foe.example", None, 403), ("null", None, 403), ("https://foe.example", "cross-site", 403),
+    ("http://127.0.0.1:1", "same-site", 403), ("http://127.0.0.1:{}", None, 202), (None, "none", 202),
+    ("https://before.a.proxy", "same-origin", 202), ("https://friend.example", "cross-site", 202),
+])  # fmt: skip
+def test_a_page_of_elsewhere_sends_nothing_unless_it_may(guarded, origin, site, status):
+    own = {"Origin": origin and origin.format(guarded.port), "Sec-Fetch-Site": site}
+    answer = guarded.get("jobs", "POST", data=form(b"a clip"), headers=HEAD | {k: v for k, v in own.items() if v})
+    assert answer.status_code == status
+    if origin == "https://friend.example":
+        assert answer.headers["Access-Control-Allow-Origin"] == origin
+        assert "Content-Disposition" in answer.headers["Access-Control-Expose-Headers"]
+    else:
+        assert "Access-Control-Allow-Origin" not in answer.headers
 
 
 @pytest.mark.parametrize(("name", "called"), [

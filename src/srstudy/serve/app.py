@@ -8,10 +8,9 @@ import math
 import time
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi import Path as InPath
@@ -23,7 +22,7 @@ from fastapi_offline import FastAPIOffline
 from limits import RateLimitItemPerMinute
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -32,12 +31,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from srstudy import __version__
 from srstudy.enhance import CLIPS, models
 from srstudy.photos.images import EXTENSIONS
-from srstudy.serve.jobs import ENDED, Jobs
+from srstudy.serve.jobs import ENDED, Jobs, called
 from srstudy.serve.page import mount_page
 from srstudy.serve.receive import Limits, Refused, received, store_upload
 from srstudy.serve.store import Job
 
-LOOK = 0.02  # seconds between two looks at whether any job has changed
 ANSWER = 25.0  # seconds for which a request waits for a photograph: Heroku's router gives up after 30
 TELL = 15.0  # seconds after which a job's progress is told again, changed or not
 Name = Annotated[str, InPath(pattern="^[0-9a-f]{32}$")]
@@ -72,11 +70,10 @@ class Wishes(BaseModel):
 class Server:
     """What the requests share."""
 
-    def __init__(self, jobs: Jobs, limits: Limits, tokens: dict[str, str], redis: str | None):
-        self.jobs, self.limits, self.tokens, self.uploads = jobs, limits, tokens, 0
+    def __init__(self, jobs: Jobs, limits: Limits, tokens: dict[str, str], redis: str | None, origins: tuple[str, ...]):
+        self.jobs, self.limits, self.tokens, self.origins, self.uploads = jobs, limits, tokens, origins, 0
         storage = storage_from_string(redis or "memory://")
         self._rate, self._rates = RateLimitItemPerMinute(limits.per_minute), MovingWindowRateLimiter(storage)
-        self._changed, self._looker = asyncio.Event(), ThreadPoolExecutor(1)
 
     def who(self, request: Request) -> str:
         """The user by his token (Bearer, or as a password), or where there are no tokens, the address."""
@@ -93,31 +90,28 @@ class Server:
                 return user
         raise Refused(401, "This server asks for a token, as a password or in 'Authorization: Bearer'.")
 
-    async def watch(self) -> None:
-        """Wake whoever waits when a job has changed."""
-        loop, seen = asyncio.get_running_loop(), None
-        while True:
-            try:
-                version = await loop.run_in_executor(self._looker, self.jobs.store.version)
-            except self.jobs.store.unavailable:
-                version = seen
-            if version != seen:
-                seen, changed, self._changed = version, self._changed, asyncio.Event()
-                changed.set()
-            await asyncio.sleep(LOOK)
+    def _foreign(self, request: Request) -> bool:
+        """Whether a page of elsewhere sends this, in the name of whoever looks at it."""
+        origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+        if origin in self.origins:
+            return False
+        if site:
+            return site not in ("same-origin", "none")
+        return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
-    async def follow(self, name: str, seconds: float) -> AsyncIterator[Job | None]:
-        """A job as it is now, and again whenever any job has changed, or after so long."""
+    async def follow(self, name: str) -> AsyncIterator[Job | None]:
+        """A job as it is now, again and again: at first often, later twice a second."""
+        began = time.monotonic()
         while True:
-            changed = self._changed  # of before the look, or what changes meanwhile would be missed
             yield await run_in_threadpool(self.jobs.store.read, name)
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(changed.wait(), seconds)
+            await asyncio.sleep(min(max(0.01, (time.monotonic() - began) / 40), 0.5))
 
     async def take_in(self, request: Request, only_photographs: bool) -> Job:
         """Make a job of an upload, all limits first. Raises Refused."""
         user, limits = self.who(request), self.limits
-        if not self._rates.hit(self._rate, user):
+        if self._foreign(request):
+            raise Refused(403, "Another site's page may not send files here; --origin lets it.")
+        if not await run_in_threadpool(self._rates.hit, self._rate, user):
             again = self._rates.get_window_stats(self._rate, user).reset_time - time.time()
             raise Refused(429, "Too many uploads; wait a little.", max(1, math.ceil(again)))
         if await run_in_threadpool(self.jobs.store.count, "queued") >= limits.waiting:
@@ -148,9 +142,12 @@ class Server:
         lane = "photograph" if only_photographs or ending in EXTENSIONS else "clip"
         facts = {"owner": user if self.tokens else "", "name": shown, "file": source.name, "settings": settings}
         try:
-            return await run_in_threadpool(lambda: self.jobs.add(name, lane, **facts))
+            job = await run_in_threadpool(lambda: self.jobs.add(name, lane, **facts))
+            if await request.is_disconnected():  # nobody would learn the job's name
+                raise Refused(499, "The client has gone.")
+            return job
         except BaseException:
-            await run_in_threadpool(self.jobs.remove, name)
+            await run_in_threadpool(self.jobs.cancel, name)
             raise
 
     async def find(self, request: Request, name: Name) -> Job:
@@ -165,15 +162,9 @@ class Server:
 def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None, redis: str | None = None,
                origins: tuple[str, ...] = (), page: Path | None = None) -> FastAPIOffline:  # fmt: skip
     """The application. `tokens`: token -> user; `origins`: pages elsewhere that may ask; `page`: the folder `web`."""
-    server = Server(jobs, limits, tokens or {}, redis)
+    server = Server(jobs, limits, tokens or {}, redis, origins)
 
-    @asynccontextmanager
-    async def lifespan(_) -> AsyncIterator[None]:
-        watcher = asyncio.create_task(server.watch())
-        yield
-        watcher.cancel()
-
-    app = FastAPIOffline(title="srstudy", version=__version__, description=models.CAUTION, lifespan=lifespan)
+    app = FastAPIOffline(title="srstudy", version=__version__, description=models.CAUTION)
     _refusals(app, jobs)
     _metrics(app, jobs)
     find = Depends(server.find)
@@ -202,9 +193,9 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
         """Enlarge a photograph four times. The header X-Record says where the record of the answer is."""
         job = await server.take_in(request, only_photographs=True)
         until = time.monotonic() + ANSWER
-        async for now in server.follow(job["id"], 1.0):
+        async for now in server.follow(job["id"]):
             if now is None or now["state"] in ENDED:
-                return _result(jobs, now)
+                return _result(jobs, now, f"jobs/{job['id']}/record")
             if await request.is_disconnected():
                 await run_in_threadpool(jobs.cancel, job["id"])
                 return Response(status_code=499)
@@ -228,9 +219,9 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
 
     @app.get("/jobs/{name}/events", response_class=EventSourceResponse)
     async def events(job: Job = find) -> AsyncIterator[ServerSentEvent]:
-        """How far a job is, whenever that changes; at least every 15 seconds."""
+        """How far a job is, whenever that has changed; at least every 15 seconds."""
         before, told = None, 0.0
-        async for found in server.follow(job["id"], TELL):
+        async for found in server.follow(job["id"]):
             now = _told(found or job | {"state": "cancelled"})
             if now != before or time.monotonic() - told > TELL:
                 before, told = now, time.monotonic()
@@ -241,7 +232,7 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
     @app.get("/jobs/{name}/result", response_class=FileResponse)
     async def result(job: Job = find) -> Response:
         """The enlarged file."""
-        return _result(jobs, job)
+        return _result(jobs, job, "record")
 
     @app.get("/jobs/{name}/record", response_class=FileResponse)
     async def record(job: Job = find) -> Response:
@@ -257,7 +248,7 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
     if origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_credentials=True, allow_methods=["*"], allow_headers=["*"],
-            expose_headers=["X-Record", "Retry-After"],
+            expose_headers=["Content-Disposition", "Retry-After", "X-Record"],
         )  # fmt: skip
     return app
 
@@ -298,15 +289,17 @@ def _output(jobs: Jobs, job: Job | None) -> Path:
     return jobs.place(job["id"]) / job["output"]
 
 
-def _result(jobs: Jobs, job: Job | None) -> FileResponse:
+def _result(jobs: Jobs, job: Job | None, record: str) -> FileResponse:
+    """`record`: where that is, seen from what was asked for, so that it is right behind a proxy's prefix too."""
     path = _output(jobs, job)
-    name, headers = f"{Path(job['name']).stem}-x4{path.suffix}", {"X-Record": f"jobs/{job['id']}/record"}
+    name, headers = called(job["name"], path), {"X-Record": record}
     return _Whole(lambda: jobs.fetched(job["id"]), path, filename=name, headers=headers)
 
 
 def _beside(jobs: Jobs, job: Job, what: str) -> FileResponse:
     path = _output(jobs, job)
-    return FileResponse(path.with_name(f"{path.name}.{what}"))
+    name = f"{called(job['name'], path)}.{what}"
+    return FileResponse(path.with_name(f"{path.name}.{what}"), filename=name, content_disposition_type="inline")
 
 
 def _refusals(app: FastAPIOffline, jobs: Jobs) -> None:
@@ -329,8 +322,8 @@ def _metrics(app: FastAPIOffline, jobs: Jobs) -> None:
     """GET /metrics, as Prometheus reads it."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    requests = Counter("srstudy_requests", "Answers", ["method", "route", "status"], registry=registry)
-    seconds = Histogram("srstudy_request_seconds", "Time to the head of an answer", ["route"], registry=registry)
+    said = "srstudy_request_seconds", "Seconds to the head of an answer"
+    seconds = Histogram(*said, ["route", "status"], registry=registry)
     for state in ("queued", "running", "done", "failed"):
         gauge = Gauge(f"srstudy_jobs_{state}", f"Jobs that are {state}", registry=registry)
         gauge.set_function(lambda state=state: jobs.store.count(state))
@@ -340,8 +333,7 @@ def _metrics(app: FastAPIOffline, jobs: Jobs) -> None:
             async def noted(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     route = getattr(scope.get("route"), "path", "other")
-                    requests.labels(scope["method"], route, message["status"]).inc()
-                    seconds.labels(route).observe(time.monotonic() - began)
+                    seconds.labels(route, message["status"]).observe(time.monotonic() - began)
                 await send(message)
 
             began = time.monotonic()

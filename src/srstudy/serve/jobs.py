@@ -24,6 +24,11 @@ ATTEMPTS = 5  # starts that came no further than those before: then it is the fi
 ENDED = ("done", "failed", "cancelled")
 
 
+def called(name: str, output: Path) -> str:
+    """The output's name for whoever sent a file of this name."""
+    return f"{Path(name).stem}-x4{output.suffix}"
+
+
 class Lost(Exception):
     """The job is another's now, or gone."""
 
@@ -81,7 +86,7 @@ class Jobs:
         except Lost:  # brought twice, or cancelled
             return None
 
-    def _held(self, job: Job, **changes: Any) -> Job | None:
+    def _held(self, job: Job, **changes: Any) -> Job:
         """Change a job that the caller holds. Raises Lost if he does no more."""
 
         def edit(now: Job | None) -> Job:
@@ -93,19 +98,17 @@ class Jobs:
 
     def beat(self, job: Job, done: float, total: float) -> Job:
         """Say that the caller is alive, and how far. The job, which says whether to cancel it. Raises Lost."""
-
-        def edit(now: Job | None) -> Job:
-            if now is None or now["holder"] != job["holder"] or now["state"] != "running":
-                raise Lost
-            further = {"reached": done, "attempts": 1} if done > now["reached"] else {}
-            return now | {"beat": self.store.now(), "done": done, "total": total, **further}
-
-        return self.store.change(job["id"], edit)
+        if done > job["reached"]:
+            job |= {"reached": done, "attempts": 1}
+        far = {"done": done, "total": total, "reached": job["reached"], "attempts": job["attempts"]}
+        return self._held(job, beat=self.store.now(), **far)
 
     def end(self, job: Job, state: str, **facts: Any) -> None:
-        """The job is done or failed; it goes if it was to be cancelled. Raises Lost."""
+        """The job is done, or failed and needs no files; it goes if it was to be cancelled. Raises Lost."""
         if self._held(job, state=state, expires=self.store.now() + KEEP, **facts)["cancel"]:
             self.remove(job["id"])
+        elif state == "failed":
+            shutil.rmtree(self.place(job["id"]), ignore_errors=True)
 
     def give_back(self, job: Job) -> None:
         """Queue a job again that the caller is told to stop at; remove it if it is to be cancelled. Raises Lost."""

@@ -64,10 +64,6 @@ class SqliteStore:
         """How many jobs are in this state."""
         return self._database().execute("SELECT count(*) FROM jobs WHERE state = ?", (state,)).fetchone()[0]
 
-    def version(self) -> int:
-        """Another number after another connection has changed something; asked by one thread alone."""
-        return self._database().execute("PRAGMA data_version").fetchone()[0]
-
     def now(self) -> float:
         """Seconds, by the clock that all who use the store share."""
         return time.time()
@@ -98,7 +94,6 @@ class RedisStore:
             else:
                 pipe.set(key, json.dumps(job)).sadd(f"{PREFIX}:jobs", name)
                 pipe.sadd(f"{PREFIX}:{job['state']}", name)
-            pipe.incr(f"{PREFIX}:version")
             return job
 
         return self._redis.transaction(replace, key, value_from_callable=True)
@@ -117,10 +112,6 @@ class RedisStore:
     def count(self, state: str) -> int:
         """How many jobs are in this state."""
         return self._redis.scard(f"{PREFIX}:{state}")
-
-    def version(self) -> int:
-        """Another number after every change."""
-        return int(self._redis.get(f"{PREFIX}:version") or 0)
 
     def now(self) -> float:
         """Seconds, by Redis's clock: those of machines differ."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from PIL import Image
 
@@ -21,18 +22,21 @@ from srstudy import StudyError
 from srstudy.enhance.engine import Engine
 from srstudy.enhance.models import find_model
 from srstudy.enhance.original import open_photo
-from srstudy.enhance.record import beside
+from srstudy.enhance.record import beside, page, read_record
 from srstudy.enhance.steps import Steps
 from srstudy.enhance.work import Busy, Settings, ending_for, enhance, is_clip, sentence
+from srstudy.files import write_json, write_text
 from srstudy.photos.clips import open_clip
-from srstudy.serve.jobs import LANES, Jobs, Lost
+from srstudy.serve.jobs import LANES, Jobs, Lost, called
 from srstudy.serve.receive import Limits
 from srstudy.serve.store import Job
 
 BEAT = 0.5  # seconds between signs of life
 SWEEP = 5.0
+LEAVE = 8.0  # seconds for which a worker that is to stop waits for what it computes
 STUCK = 600.0  # seconds without progress, after which a worker ends itself: a decoder may hang
 OUTPUT = "enlarged"
+LARGE, TILE = 500_000, 192  # px of a photograph above which tiles are so wide: slower, in less memory
 
 
 class _Stop(Exception):
@@ -113,16 +117,19 @@ class Lane(threading.Thread):
     def _enlarge(self, source: Path, job: Job) -> Path:
         asked = dict(job["settings"])
         steps = Steps(**{name: asked.pop(name) for name in ("denoise", "strength", "clahe", "mark")})
-        settings = Settings(**asked, steps=steps)
-        self._most = self._check(source, job)
+        self._most, pixels = self._check(source, job)
+        settings = Settings(**asked, steps=steps, tile=TILE if pixels > LARGE else None)
         target = source.with_name(OUTPUT + ending_for(source, settings))
         if not beside(target, "record.json").is_file():  # a kill came between the two
             target.unlink(missing_ok=True)
         enhance(source, target, settings, self._engine(settings), self._progress)
+        _as_sent(target, job["name"])
         return target
 
-    def _check(self, source: Path, job: Job) -> float:
-        """The most frames. Raises _TooLarge by what the file says of itself, before anything of it is decoded."""
+    def _check(self, source: Path, job: Job) -> tuple[float, int]:
+        """The most frames of a clip, or the pixels of a photograph. Raises _TooLarge by what the file says of itself,
+        before anything of it is decoded.
+        """
         name, limits = job["name"], self._limits
         if clip := is_clip(source):
             opened = open_clip(source)
@@ -137,7 +144,7 @@ class Lane(threading.Thread):
         for width, height in sizes if clip else _sizes(source):
             if width * height > (most := limits.frame_pixels if clip else limits.pixels):
                 raise _TooLarge(f"{name}: {width}x{height} pixels; this server takes {most:,} in all. Cut a part out.")
-        return limits.frames if clip else math.inf
+        return (limits.frames, 0) if clip else (math.inf, width * height)
 
     def _engine(self, settings: Settings) -> Engine:
         key = find_model(settings.model), settings.mode
@@ -148,6 +155,15 @@ class Lane(threading.Thread):
         return self._engines[key]
 
 
+def _as_sent(target: Path, name: str) -> None:
+    """Let the record name the files as its reader has them: what he sent, and what he fetches."""
+    record, picture = read_record(beside(target, "record.json")), beside(target, "consistency.png")
+    record["input"]["file"], record["output"]["file"] = Path(name).name, called(name, target)
+    shown = picture.read_bytes() if picture.is_file() else b""
+    write_text(beside(target, "record.html"), page(record["output"]["file"], record, shown))
+    write_json(beside(target, "record.json"), record)
+
+
 def _sizes(photo: Path) -> Iterator[tuple[int, int]]:
     """Width and height, first as Pillow has them: it unfolds what libvips does not know, when that is opened."""
     with suppress(Exception), Image.open(photo) as image:
@@ -156,8 +172,8 @@ def _sizes(photo: Path) -> Iterator[tuple[int, int]]:
     yield width, height
 
 
-def work(folder: Path, redis: str | None, limits: Limits, name: str | None = None, tied: bool = False) -> int:
-    """Take jobs until SIGTERM or SIGINT comes, or, if `tied`, until who started this process is gone."""
+def work(folder: Path, redis: str | None, limits: Limits, name: str | None = None, tied: bool = False) -> NoReturn:
+    """Take jobs until SIGTERM or SIGINT comes, or, if `tied`, until who started this process is gone; then end it."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -169,7 +185,7 @@ def work(folder: Path, redis: str | None, limits: Limits, name: str | None = Non
     for lane in lanes:
         lane.start()
     swept = 0.0
-    while not stop.wait(BEAT):
+    while not stop.wait(BEAT) and all(lane.is_alive() for lane in lanes):  # else another worker does better
         try:
             for lane in lanes:
                 lane.beat()
@@ -178,6 +194,9 @@ def work(folder: Path, redis: str | None, limits: Limits, name: str | None = Non
                 swept = time.monotonic()
         except jobs.store.unavailable as error:
             print(f"worker: the store can't be reached ({error}); trying again.", file=sys.stderr, flush=True)
+    stop.set()
+    until = time.monotonic() + LEAVE
     for lane in lanes:
-        lane.join(timeout=8)
-    return 0
+        lane.join(max(0, until - time.monotonic()))
+    sys.stderr.flush()
+    os._exit(0)  # a lane may compute still: OpenVINO aborts where Python takes its thread away
