@@ -105,10 +105,12 @@ def _existing(run: Run, path: Path) -> Path:
 
 
 def main() -> None:
-    """Write the cards of all released models."""
+    """Write the cards of the released models that the tool runs; others are a beginning for these."""
     study = load_study()
     for name in study.released:
         path = study.run(name).folder / "README.md"
+        if not path.with_name("generator.onnx").is_file():
+            continue
         write_text(path, card(study, study.run(name)))
         print(path)
 
