@@ -144,7 +144,7 @@ def test_other_test_sets_and_the_cameras_lr_are_on_the_card_of_those_that_were_j
 
 
 def test_the_lines_under_use_enlarge_a_picture(released, save_image, monkeypatch):
-    [line] = re.findall(r"^```bash\nsrstudy (.*?)^```", card(released, NAME), re.DOTALL | re.MULTILINE)
+    [line] = re.findall(r"^```bash\nsrstudy (.*?)^```", card(released, GAN), re.DOTALL | re.MULTILINE)
     save_image(np.full((9, 7), 100, np.uint8), "small.jpg")
     monkeypatch.chdir(released.root)
     assert main(shlex.split(line, comments=True)) == 0
