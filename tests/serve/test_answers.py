@@ -136,7 +136,7 @@ def test_who_goes_while_he_waits_for_a_photograph_leaves_nothing(idle):
     connection.request("POST", "/enhance", form(b"a photograph"), HEAD)
     until(lambda: idle.files() != before)
     connection.close()
-    until(lambda: idle.files() == before)
+    assert until(lambda: idle.files() == before)
 
 
 @pytest.mark.slow

@@ -72,13 +72,14 @@ class Watched:
         return [one for one in self.server.workers() if name in one.info["cmdline"]]
 
     def end(self):
-        """It is done, and nothing else is to do."""
+        """What it became, once it is done and nothing else is to do."""
         self.wait(FRAMES + 1)
-        assert outcome(self.jobs.place(self.name)) == self.undisturbed
+        made = outcome(self.jobs.place(self.name))
         self.jobs.sweep()
         assert self.jobs.take("clip", "me") is None and [job["id"] for job in self.jobs.store.all()] == [self.name]
         self.server.close()
         assert not {"Traceback", "Fatal"} & set(self.server.log.read_text().split())
+        return made
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
@@ -97,7 +98,7 @@ def test_killed_at_any_moment_a_clip_is_enlarged_once(serve, redis, sample, who,
             server.process.wait(60)
             until(lambda: not server.workers())  # none is left behind
             server.start()
-    watched.end()
+    assert watched.end() == watched.undisturbed
 
 
 def test_a_worker_that_was_paused_lets_go_of_what_is_anothers_by_now(serve, redis, sample):
@@ -107,7 +108,7 @@ def test_a_worker_that_was_paused_lets_go_of_what_is_anothers_by_now(serve, redi
     paused.suspend()
     until(lambda: watched.now()["worker"] != holder)
     paused.resume()
-    watched.end()
+    assert watched.end() == watched.undisturbed
 
 
 def test_a_worker_ends_well_while_a_photograph_is_computed(tmp_path, photo):

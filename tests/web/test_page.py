@@ -186,6 +186,7 @@ def test_what_is_no_picture_gives_one_plain_sentence(page, name):
         begin(page, given, at_server=True)
         sentence = rf"The server: {name}: [^.]+\."
     expect(page.get_by_role("alert")).to_have_text(re.compile(f"^{sentence}$"), timeout=LONG)
+    assert page.locator("#result").is_hidden()
 
 
 @pytest.mark.parametrize("width, height", [(8000, 8000), (5000, 40)])
@@ -218,6 +219,7 @@ def test_history_survives_a_reload_and_can_be_deleted(page, tmp_path):
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Delete all").click()
     expect(page.locator("#past")).to_be_hidden()
+    assert entries.count() == 0
 
 
 def test_slider_and_lens_by_keyboard(page, tmp_path):
@@ -357,7 +359,7 @@ def test_cancel_removes_the_job(page, server, tmp_path):
     expect(page.locator("#left")).to_contain_text("of 150 frames", timeout=LONG)
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#live")).to_have_text("Cancelled. Nothing was kept.")
-    until(lambda: server.get(f"jobs/{job}").status_code == 404 and job not in server.files())
+    assert until(lambda: server.get(f"jobs/{job}").status_code == 404 and job not in server.files())
 
 
 def test_a_server_that_comes_back_is_taken_up_again_and_one_that_stays_away_is_told_of(visit, serve, tmp_path):
@@ -370,7 +372,7 @@ def test_a_server_that_comes_back_is_taken_up_again_and_one_that_stays_away_is_t
         expect(page.locator("#left")).to_contain_text("does not answer; trying again")
         if back:
             server.start()
-            finish(page)
+            assert finish(page)[2]["what"]["frames"] == 150
     expect(page.get_by_role("alert")).to_have_text("The server went away before it was done. Try again later.")
 
 
@@ -382,7 +384,8 @@ def test_a_token_is_asked_for_and_a_refusal_says_when_to_try_again(visit, serve,
     begin(stranger, path, at_server=True)
     expect(stranger.get_by_role("alert")).to_contain_text("The server: This server asks for a token")
     page = visit(server, http_credentials=ada)
-    enlarge(page, film(tmp_path), at_server=True)
+    _, content, _ = enlarge(page, film(tmp_path), at_server=True)
+    assert content
     begin(page, path, at_server=True)
     expect(page.get_by_role("alert")).to_have_text(re.compile(r"^The server: Too many .+ Try again in \d+ s\.$"))
 
