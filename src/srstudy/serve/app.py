@@ -7,14 +7,13 @@ import hmac
 import math
 import time
 from base64 import b64decode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi import Path as InPath
-from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -25,13 +24,13 @@ from limits.strategies import MovingWindowRateLimiter
 from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from srstudy import __version__
 from srstudy.enhance import CLIPS, models
 from srstudy.photos.images import EXTENSIONS
-from srstudy.serve.jobs import ENDED, Jobs, called
+from srstudy.serve.answers import answer_refusals, result_file, side_file, state_of
+from srstudy.serve.jobs import ENDED, Jobs
 from srstudy.serve.page import mount_page
 from srstudy.serve.receive import Limits, Refused, received, store_upload
 from srstudy.serve.store import Job
@@ -165,26 +164,13 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
     server = Server(jobs, limits, tokens or {}, redis, origins)
 
     app = FastAPIOffline(title="srstudy", version=__version__, description=models.CAUTION)
-    _refusals(app, jobs)
+    answer_refusals(app, jobs)
     _metrics(app, jobs)
+    _about(app, jobs)
     find = Depends(server.find)
     form = {"file": {"type": "string", "format": "binary"}, **Wishes.model_json_schema()["properties"]}
     schema = {"type": "object", "required": ["file"], "properties": form}
     body = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
-
-    @app.get("/health")
-    async def health() -> dict[str, Any]:
-        """Whether the server is there, and how much it has to do."""
-        counts = {state: await run_in_threadpool(jobs.store.count, state) for state in ("queued", "running")}
-        return {"status": "ok", "version": __version__, **counts}
-
-    @app.get("/models")
-    def list_models() -> dict[str, Any]:
-        """The models, and what each learned from."""
-        cards = {name: models.card(models.find_model(name)) for name in models.names()}
-        listed = [{"name": name, "learned_from": card["learned_from"]} for name, card in cards.items()]
-        listed.sort(key=lambda model: model["name"] != models.DEFAULT)
-        return {"default": models.DEFAULT, "caution": models.CAUTION, "models": listed}
 
     answers = {200: {"content": {"image/*": {}}}, 202: {"description": "It takes longer: a job."}}
 
@@ -195,22 +181,22 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
         until = time.monotonic() + ANSWER
         async for now in server.follow(job["id"]):
             if now is None or now["state"] in ENDED:
-                return _result(jobs, now, f"jobs/{job['id']}/record")
+                return result_file(jobs, now, f"jobs/{job['id']}/record")
             if await request.is_disconnected():
                 await run_in_threadpool(jobs.cancel, job["id"])
                 return Response(status_code=499)
             if time.monotonic() > until:
-                return JSONResponse(_told(now), 202)
+                return JSONResponse(state_of(now), 202)
 
     @app.post("/jobs", status_code=202, openapi_extra=body)
     async def add(request: Request) -> dict[str, Any]:
         """Enlarge a clip or a photograph in the background."""
-        return _told(await server.take_in(request, only_photographs=False))
+        return state_of(await server.take_in(request, only_photographs=False))
 
     @app.get("/jobs/{name}")
     async def show(job: Job = find) -> dict[str, Any]:
         """How far a job is."""
-        return _told(job)
+        return state_of(job)
 
     @app.delete("/jobs/{name}", status_code=204)
     async def cancel(job: Job = find) -> None:
@@ -222,7 +208,7 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
         """How far a job is, whenever that has changed; at least every 15 seconds."""
         before, told = None, 0.0
         async for found in server.follow(job["id"]):
-            now = _told(found or job | {"state": "cancelled"})
+            now = state_of(found or job | {"state": "cancelled"})
             if now != before or time.monotonic() - told > TELL:
                 before, told = now, time.monotonic()
                 yield ServerSentEvent(data=now)
@@ -232,17 +218,17 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
     @app.get("/jobs/{name}/result", response_class=FileResponse)
     async def result(job: Job = find) -> Response:
         """The enlarged file."""
-        return _result(jobs, job, "record")
+        return result_file(jobs, job, "record")
 
     @app.get("/jobs/{name}/record", response_class=FileResponse)
     async def record(job: Job = find) -> Response:
         """What was done, as JSON."""
-        return _beside(jobs, job, "record.json")
+        return side_file(jobs, job, "record.json")
 
     @app.get("/jobs/{name}/map", response_class=FileResponse)
     async def consistency_map(job: Job = find) -> Response:
         """Of a photograph, the record as a page, with the map of LR-consistency."""
-        return _beside(jobs, job, "record.html")
+        return side_file(jobs, job, "record.html")
 
     mount_page(app, page)
     if origins:
@@ -251,71 +237,6 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
             expose_headers=["Content-Disposition", "Retry-After", "X-Record"],
         )  # fmt: skip
     return app
-
-
-class _Whole(FileResponse):
-    """A file; `after` is called if all of it was sent, and who asked was there to the end."""
-
-    def __init__(self, after: Callable[[], None], *file: Path, **more: Any):
-        super().__init__(*file, **more)
-        self._after = after
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        status = 0
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            last = status == 200 and "body" in message and not message.get("more_body")
-            last = last and not await Request(scope, receive).is_disconnected()
-            await send(message)
-            if last:
-                await run_in_threadpool(self._after)
-
-        await super().__call__(scope, receive, watched)
-
-
-def _told(job: Job) -> dict[str, Any]:
-    return {name: job[name] for name in ("id", "state", "done", "total", "error")}
-
-
-def _output(jobs: Jobs, job: Job | None) -> Path:
-    if job is None:
-        raise Refused(404, "The job was cancelled.")
-    if job["state"] == "failed":
-        raise Refused(job["status"], job["error"], again=60 if job["status"] == 503 else None)
-    if job["state"] != "done":
-        raise Refused(409, f"The job is {job['state']}; wait until it is done.")
-    return jobs.place(job["id"]) / job["output"]
-
-
-def _result(jobs: Jobs, job: Job | None, record: str) -> FileResponse:
-    """`record`: where that is, seen from what was asked for, so that it is right behind a proxy's prefix too."""
-    path = _output(jobs, job)
-    name, headers = called(job["name"], path), {"X-Record": record}
-    return _Whole(lambda: jobs.fetched(job["id"]), path, filename=name, headers=headers)
-
-
-def _beside(jobs: Jobs, job: Job, what: str) -> FileResponse:
-    path = _output(jobs, job)
-    name = f"{called(job['name'], path)}.{what}"
-    return FileResponse(path.with_name(f"{path.name}.{what}"), filename=name, content_disposition_type="inline")
-
-
-def _refusals(app: FastAPIOffline, jobs: Jobs) -> None:
-    """Every refusal is JSON with one sentence, `detail`."""
-
-    def answer(status: int, said: str, again: int | None = None) -> JSONResponse:
-        headers = {"Retry-After": str(again)} if again else {}
-        headers |= {"WWW-Authenticate": 'Basic realm="srstudy", charset="UTF-8"'} if status == 401 else {}
-        return JSONResponse({"detail": said}, status, headers)
-
-    app.add_exception_handler(Refused, lambda _, error: answer(error.status, error.said, error.again))
-    app.add_exception_handler(HTTPException, lambda _, error: answer(error.status_code, str(error.detail)))
-    full = "The server's store takes nothing now; try again later."
-    app.add_exception_handler(RequestValidationError, lambda *_: answer(404, "No such job."))
-    for kind in (*jobs.store.unavailable, OSError):
-        app.add_exception_handler(kind, lambda *_: answer(503, full, 10))
 
 
 def _metrics(app: FastAPIOffline, jobs: Jobs) -> None:
@@ -347,3 +268,21 @@ def _metrics(app: FastAPIOffline, jobs: Jobs) -> None:
     def metrics() -> Response:
         """Counts and times, as text for Prometheus."""
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+
+
+def _about(app: FastAPIOffline, jobs: Jobs) -> None:
+    """GET /health and /models."""
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        """Whether the server is there, and how much it has to do."""
+        counts = {state: await run_in_threadpool(jobs.store.count, state) for state in ("queued", "running")}
+        return {"status": "ok", "version": __version__, **counts}
+
+    @app.get("/models")
+    def list_models() -> dict[str, Any]:
+        """The models, and what each learned from."""
+        cards = {name: models.card(models.find_model(name)) for name in models.names()}
+        listed = [{"name": name, "learned_from": card["learned_from"]} for name, card in cards.items()]
+        listed.sort(key=lambda model: model["name"] != models.DEFAULT)
+        return {"default": models.DEFAULT, "caution": models.CAUTION, "models": listed}
