@@ -390,7 +390,7 @@ def test_a_run_is_resolved_with_all_that_decides_it(root, study):
         root / "models/checkpoints/srgan-5k-32-plain",
     )
     assert plain.warm_start.generator == root / "models/pretrained/srgan/generator.keras"
-    assert (gan.kind, gan.tile_set, gan.warm_start.name) == ("released", None, "recommended-psnr")
+    assert (gan.kind, gan.tile_set, gan.warm_start.name) == ("released", None, "psnr")
     assert (plain.camera, gan.camera, cctv.camera) == (None, None, study.degradations["cctv"])
     assert load_study("paper", root).run("srgan-5k-32-plain").snapshot_step == 50_000
 

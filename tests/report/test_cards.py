@@ -102,7 +102,7 @@ def test_a_table_of_ways_of_another_model_is_refused(released):
 
 def test_the_card_gives_the_recipe_camera_and_network_that_took_part(released):
     text = card(released, GAN)
-    assert f"on top of `{NAME}`" in text
+    assert "on top of `psnr`" in text
     assert "`hed-vgg16`, a VGG16 that others trained on ImageNet, then to find edges." in text
     assert "content loss that it was trained by" in text
     assert "simulated street camera whose" not in text
