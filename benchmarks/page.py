@@ -1,6 +1,6 @@
 """What the browser costs: the network in WebAssembly on one thread, against ONNX Runtime on one thread of this machine.
 
-Both enlarge one photograph of 320x240 as a whole with `psnr`, alternately; on a busy machine, look at the
+Both enlarge one photograph of 320x240 as a whole with `fast`, alternately; on a busy machine, look at the
 processor's time. At last the page itself does, in tiles that overlap. Needs `web/vendor.sh`, `pip install -e ".[web]"`
 and Chromium (CHROMIUM names its program, if it is another). Usage: python benchmarks/page.py [rounds]
 """
@@ -25,12 +25,13 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
 ROOT = Path(__file__).resolve().parents[1]
-MODEL = ROOT / "models" / "released" / "psnr" / "generator.onnx"
+NAME = "fast"
+MODEL = ROOT / "models" / "released" / NAME / "generator.onnx"
 LONG = 600_000  # ms
 BEGIN = """async (pixels) => {
   const ort = await import('/vendor/ort-1.30.0/ort.wasm.min.mjs');
   ort.env.wasm.numThreads = 1;
-  const session = await ort.InferenceSession.create('/models/psnr.onnx', { executionProviders: ['wasm'] });
+  const session = await ort.InferenceSession.create('/models/NAME.onnx', { executionProviders: ['wasm'] });
   window.enlarge = async () => {
     const lr = new ort.Tensor('uint8', Uint8Array.from(pixels), [1, 240, 320, 3]), began = performance.now();
     const { data } = Object.values(await session.run({ lr }))[0];
@@ -65,7 +66,7 @@ def main(rounds: int) -> None:
         page = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]).new_page()
         page.goto(f"http://localhost:{server.server_port}/")
         expect(page.locator("#offline")).to_contain_text("from now on", timeout=LONG)  # nothing is loaded any more
-        page.evaluate(BEGIN, lr.ravel().tolist())
+        page.evaluate(BEGIN.replace("NAME", NAME), lr.ravel().tolist())
         native, wasm = [], []
         for _ in range(rounds + 1):
             began, spent = time.perf_counter(), time.process_time()
@@ -79,7 +80,7 @@ def main(rounds: int) -> None:
             one, two = (median(times[at] for times in both[1:]) for both in (native, wasm))
             print(f"ms {what}: native {one:.0f}, browser {two:.0f}, ratio {two / one:.2f}; levels apart: {off}")
         photo.save(f"{folder}/photo.png")
-        page.locator("#model").select_option("psnr")
+        page.locator("#model").select_option(NAME)
         page.set_input_files("#file", f"{folder}/photo.png")
         page.get_by_role("button", name="Enlarge").click()
         expect(page.locator("#result")).to_be_visible(timeout=LONG)
