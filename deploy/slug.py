@@ -22,7 +22,7 @@ import psutil
 import requests
 
 ROOT = Path(__file__).resolve().parents[1]
-PROCFILE = "web: FORWARDED_ALLOW_IPS='*' srstudy serve --host 0.0.0.0 --port $PORT --folder /tmp/srstudy-jobs\n"
+PROCFILE = "web: FORWARDED_ALLOW_IPS=10.0.0.0/8 srstudy serve --host 0.0.0.0 --port $PORT --folder /tmp/srstudy-jobs\n"
 PHOTO = ROOT / "data" / "sample" / "photos" / "berlin-cathedral.jpg"
 
 

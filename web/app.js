@@ -8,7 +8,7 @@ import { check, forget, present, showHistory } from './show.js';
 import * as store from './store.js';
 import { byServer, here } from './work.js';
 
-let chosen, stop, offline, models = [], server = {};
+let chosen, opening, stop, offline, models = [], server = {};
 
 async function openPhoto(file) {
   const bitmap = await createImageBitmap(file), { width, height } = bitmap, notes = [];
@@ -17,7 +17,7 @@ async function openPhoto(file) {
   paint.clearRect(0, 0, width, height);
   paint.drawImage(bitmap, 0, 0);
   if (paint.getImageData(0, 0, width, height).data.some((value, i) => i % 4 === 3 && value < 255)) {
-    notes.push('What is transparent was put on white.');
+    notes.push('What is transparent is shown on white.');
     Object.assign(paint, { globalCompositeOperation: 'destination-over', fillStyle: '#fff' });
     paint.fillRect(0, 0, width, height);
   }
@@ -47,9 +47,11 @@ async function open(file) {
 
 async function choose([file]) {
   if (!file || stop) return;
-  [$('message').hidden, $('go').disabled, chosen] = [true, true, null];
+  [$('message').hidden, $('go').disabled, chosen, opening] = [true, true, null, file];
   try {
-    chosen = await open(file);
+    const opened = await open(file);
+    if (opening !== file) return; // another one was chosen meanwhile
+    chosen = opened;
     const { width, height, about, notes, show } = chosen;
     const size = width ? `${width} × ${height} becomes ${width * SCALE} × ${height * SCALE}` : 'for the server';
     $('about').textContent = [`${file.name}: ${size}${about}.`, ...notes].join(' ');
@@ -57,6 +59,7 @@ async function choose([file]) {
     $('go').disabled = false;
     $('go').focus();
   } catch (error) {
+    if (opening !== file) return;
     fail(error);
   }
   [$('empty').hidden, $('chosen').hidden, $('file').value] = [Boolean(chosen), !chosen, ''];
@@ -101,7 +104,7 @@ function drag(event) {
 }
 
 const atServer = () => new FormData($('bench')).get('where') === 'server';
-const listed = () => (atServer() ? server.models : models);
+const listed = () => (atServer() ? server.models : models) ?? [];
 
 function showSettings() {
   const old = $('model').value, sent = `Your file will be sent to ${server.host}.`;

@@ -69,7 +69,8 @@ export async function present(made, host) {
 /** Make the result small again and compare it with the original. */
 export async function check() {
   $('check').disabled = true;
-  const db = await consistency(result.original.picture), { mark } = result.record.settings.steps ?? {};
+  const mine = result, db = await consistency(mine.original.picture), { mark } = mine.record.settings.steps ?? {};
+  if (mine !== result) return; // another result has come meanwhile
   $('psnr').textContent = db === Infinity ? 'It is equal, pixel by pixel.'
     : `PSNR to the original: ${db.toFixed(2)} dB over all three colours; the higher, the closer.${
       mark ? ' The label in the corner lowers it.' : ''}`;

@@ -103,7 +103,10 @@ export async function byServer(chosen, strength, model, signal, server) {
   const engine = new Engine(signal), [before, after] = canvases(chosen, model);
   const bitmap = await createImageBitmap(made.blob);
   Object.assign(after, { width: bitmap.width, height: bitmap.height });
-  after.getContext('2d').drawImage(bitmap, 0, 0);
+  const paint = after.getContext('2d');
+  paint.drawImage(bitmap, 0, 0);
+  Object.assign(paint, { globalCompositeOperation: 'destination-over', fillStyle: '#fff' }); // as the original's
+  paint.fillRect(0, 0, bitmap.width, bitmap.height);
   await engine.start(null);
   await fill([before, after], engine, picture, 1).finally(() => engine.end());
   return { ...made, before, after };

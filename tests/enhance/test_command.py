@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -55,6 +56,21 @@ def test_a_file_is_enlarged_into_a_file_by_the_steps_given(folder, tmp_path, cap
     said, settings = capsys.readouterr(), json.loads((tmp_path / "large.tif.record.json").read_text())["settings"]
     assert "large.tif" in said.out and "no evidence of identity" in said.err
     assert settings["steps"] == {"denoise": 6, "strength": 0.5, "clahe": True, "mark": True} and settings["gps"]
+
+
+def test_a_stop_between_a_photograph_and_its_record_costs_nothing(folder, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("srstudy.enhance.work.write_record", lambda *_: signal.raise_signal(signal.SIGINT))
+        assert run("in/one.png", "-o", "out") == 130
+    assert run("in/one.png", "-o", "out") == 0
+    assert outputs(tmp_path / "out") == {"one-x4.png"}
+
+
+def test_what_the_originals_format_can_not_hold_is_written_as_png(tmp_path, save_image, photo, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_image(np.tile(photo[:4, :8], (1, 520, 1)), "wide.webp")
+    assert run("wide.webp", "-o", "out", "-t", "512") == 0
+    assert outputs(tmp_path / "out") == {"wide-x4.png"}
 
 
 def test_folders_and_patterns_are_enlarged_into_a_folder(folder, tmp_path):
@@ -124,6 +140,7 @@ WRONG = [
     (["in/one.png", "-o", "out", "--ext", ".bmp"], "--ext .bmp: photographs are written as"),
     (["in/one.png", "-o", "out.mp4"], "out.mp4: photographs are written as"),
     (["in/one.png", "-o", "out.bmp"], "out.bmp: photographs are written as"),
+    (["in/one.png", "-o", "out.jgp"], "out.jgp: '.jgp' ends no photograph or clip; mend that"),
     (["in", "-o", "out.png"], "out.png: is a file's name, and there are 2 inputs; name a folder"),
     (["in/one.png", "-o", "out", "--sign-key", "key.pem"], "--sign-key, --sign-certificates: 'key.pem' is no file"),
     (["in/one.png", "other/one.png", "-o", "out"], "would be written over that of"),
@@ -147,7 +164,7 @@ def test_what_is_wrong_with_a_command_is_said_in_a_sentence(
 
 FILLED = "(disk / 'filled').write_bytes(bytes(200_000))"
 READ_ONLY = "subprocess.run(['mount', '-o', 'remount,ro', disk])"
-NO_ROOM = "noise.png: its enlargement can't be written (is the disk full?"
+NO_ROOM = "noise.png: its enlargement can't be written (the disk is full, or takes no more;"
 
 
 @pytest.mark.parametrize(("before", "name", "ending", "message", "left"), [

@@ -9,9 +9,10 @@ from tests.enhance.footage import picture, write
 
 from srstudy import StudyError
 from srstudy.enhance.metadata import SOURCE_TYPE
-from srstudy.enhance.record import beside, sha256
+from srstudy.enhance.record import beside
 from srstudy.enhance.signing import Signer
 from srstudy.enhance.work import Settings, enhance, verify
+from srstudy.files import sha256
 
 c2pa = pytest.importorskip("c2pa")
 x509 = pytest.importorskip("cryptography.x509")

@@ -48,7 +48,8 @@ def parser() -> argparse.ArgumentParser:
     two = commands.add_parser("verify", help="derive an output again from the original and compare")
     two.add_argument("records", nargs="+", metavar="RECORD", help="a .record.json, or the output that it lies beside")
     two.add_argument("--original", help="where the original is now")
-    commands.add_parser("models", help="list the released models")
+    three = commands.add_parser("models", help="list the released models, or say what one of them learned from")
+    three.add_argument("model", nargs="?", metavar="NAME")
     serving.add_commands(commands)
     return top
 
@@ -71,8 +72,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
-    for name in models.names():
-        print(f"{name}: {models.card(models.find_model(name))['learned_from']}\n")
+    if options.model:
+        print(models.card(models.find_model(options.model))["learned_from"])
+    for name in models.names() if not options.model else ():
+        print(f"{name:8} {models.USES.get(name, 'one of yours')}{' (the default)' if name == models.DEFAULT else ''}")
     return 0
 
 
@@ -160,6 +163,8 @@ def _pairs(options: argparse.Namespace, settings) -> Iterator[tuple[Path, Path]]
     sources, out = _inputs([*options.inputs, *options.input], READ | CLIPS), Path(options.output).expanduser()
     inputs, taken = {str(source.resolve()).casefold() for source in sources}, {}
     a_file = not out.is_dir() and out.suffix.lower() in READ | CLIPS
+    if len(sources) == 1 and out.suffix[1:].isalpha() and not a_file and not out.is_dir():
+        raise StudyError(f"{out}: '{out.suffix}' ends no photograph or clip; mend that, or make a folder of this name.")
     if a_file and len(sources) > 1:
         raise StudyError(f"{out}: is a file's name, and there are {len(sources)} inputs; name a folder.")
     for source in sources:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-LOW = 60  # quality of JPEG below which psnr and gan gain nothing over bicubic interpolation
+LOW = 60  # quality of JPEG below which psnr and fast gain nothing over bicubic interpolation; gan gains less
 SHARP = -0.4  # log10 of energy near the pixels' limit by that of half as fine structures
 SMALLEST, LARGEST = 64, 512  # px a side that are looked at
 FOR_SUCH = "general and cctv are for such"

@@ -11,6 +11,13 @@ ROOT = Path(__file__).resolve().parents[3]
 # In a checkout beside the code; in an installed package they travel with it.
 FOLDERS = (ROOT / "models" / "released", Path(__file__).parent / "released")
 DEFAULT = "general"  # for pictures as people have them; learned by a pixel loss alone, it invents least
+USES = {
+    "general": "pictures as people have them",
+    "fast": "clean pictures, and small clips in real time",
+    "psnr": "clean pictures, nearest to the original",
+    "gan": "clean pictures, sharper; invents most",
+    "cctv": "footage of street cameras: noisy, blurred, compressed",
+}
 CAUTION = (
     "Super-resolution invents detail. What was not in the original was filled in as a network learned from other "
     "photographs: a face, a letter or a number plate may look right and be wrong. This is no evidence of identity."
@@ -40,7 +47,8 @@ def card(model: Path) -> dict[str, str]:
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     data = re.search(r"^## Data\n(.+?)\n## ", text, re.MULTILINE | re.DOTALL)
     learned = re.sub(LINK, _unlinked, data[1]) if data else "unknown: the model has no card"
-    return {"name": model.parent.name if text else model.stem, "learned_from": " ".join(learned.split())}
+    name = model.parent.name if model.stem == "generator" else model.stem
+    return {"name": name, "learned_from": " ".join(learned.split())}
 
 
 def _unlinked(link: re.Match) -> str:

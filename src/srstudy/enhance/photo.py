@@ -22,7 +22,7 @@ from srstudy.enhance import tiles
 from srstudy.enhance.engine import SCALE, Engine
 from srstudy.enhance.looks import looks_aliased
 from srstudy.enhance.metadata import with_metadata
-from srstudy.enhance.original import Reader, Source
+from srstudy.enhance.original import Reader, Source, open_photo
 from srstudy.enhance.steps import (
     DENOISE_REACH,
     WINDOW,
@@ -78,6 +78,15 @@ class Consistency:
         mean = self.square / (self.height * self.width)
         psnr = 10 * np.log10(255**2 / mean) if mean else 99.0
         return {"psnr_db": round(min(99.0, float(psnr)), 2), "largest_level": round(float(self.map.max()), 1)}
+
+
+def holds(path: Path, ending: str) -> bool:
+    """Whether a format is written, and holds the enlargement of this photograph."""
+    most = WRITTEN[ending][1] if ending in WRITTEN else 0
+    try:
+        return most >= 2**31 - 1 or most >= SCALE * max(open_photo(path).size)
+    except StudyError:
+        return most > 0  # what is wrong is said when its turn comes
 
 
 def enhance_photo(source: Source, target: Path, engine: Engine, steps: Steps, tool: str, tile: int | None = None,
@@ -230,5 +239,5 @@ def _like(text: np.ndarray, image: pyvips.Image, alpha: bool) -> pyvips.Image:
 def _not_written(error: pyvips.Error, path: Path) -> StudyError:
     said = " ".join(str(error).split())
     if any(words in said for words in ("No space left", "write error", "Disk full", "unable to write")):
-        said = "is the disk full? Free some space and run again"
+        said = "the disk is full, or takes no more; free some space and run again"
     return StudyError(f"{path}: its enlargement can't be written ({said}).")

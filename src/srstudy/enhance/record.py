@@ -4,7 +4,6 @@ person needs to repeat the work (ASTM E2825): the untouched original, each step 
 
 from __future__ import annotations
 
-import hashlib
 import html
 import json
 from base64 import b64encode
@@ -30,15 +29,6 @@ code{overflow-wrap:anywhere}img{image-rendering:pixelated;max-width:100%;border:
 def beside(target: Path, what: str) -> Path:
     """A file of the record: `photo-x4.png.record.json` beside `photo-x4.png`."""
     return target.with_name(f"{target.name}.{what}")
-
-
-def sha256(path: Path) -> str:
-    """Of a file, as hexadecimal digits."""
-    found = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
 
 
 def software() -> dict[str, str]:

@@ -24,10 +24,10 @@ from srstudy.enhance import CLIPS, clip, photo, signing
 from srstudy.enhance.engine import Engine
 from srstudy.enhance.models import CAUTION, card, find_model
 from srstudy.enhance.original import open_photo
-from srstudy.enhance.record import TOOL, beside, read_record, sha256, software, write_record
+from srstudy.enhance.record import TOOL, beside, read_record, software, write_record
 from srstudy.enhance.steps import Steps
 from srstudy.enhance.writing import CONTAINERS, container_for
-from srstudy.files import replacing
+from srstudy.files import replacing, sha256
 from srstudy.photos.archives import printable
 from srstudy.photos.clips import open_clip
 from srstudy.photos.images import EXTENSIONS
@@ -88,7 +88,7 @@ def ending_for(source: Path, settings: Settings, wanted: str | None = None, name
     own = source.suffix.lower()
     if wanted in LOSSY and settings.mode == "evidence":
         raise StudyError(f"{named}: evidence is written without loss, as .png or .tif; name the output so.")
-    ending = wanted or (own if settings.mode == "view" and own in photo.WRITTEN else ".png")
+    ending = wanted or (own if settings.mode == "view" and photo.holds(source, own) else ".png")
     if ending not in photo.WRITTEN:
         raise StudyError(f"{named}: photographs are written as {', '.join(photo.WRITTEN)}; name the output so.")
     return ending
@@ -191,6 +191,7 @@ def _photo(source: Path, target: Path, settings: Settings, engine: Engine,
     with replacing(target) as temporary:
         how = settings.steps, TOOL, settings.tile, settings.gps, more
         consistency = photo.enhance_photo(opened, temporary, engine, *how)
+        clip.parts_of(target).mkdir(exist_ok=True)  # until its record is there: an output that may be made again
     kind = {
         "kind": "photograph",
         "width": width,

@@ -26,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--hours", type=float, default=plan.LIMIT - plan.MARGIN, help="of a session (%(default)s)")
     options = parser.parse_args(arguments)
     try:
+        if not 0 < options.hours <= plan.LIMIT:
+            raise StudyError(f"--hours {options.hours:g}: a session lasts {plan.LIMIT:g} hours at most; give fewer.")
         study = load_study(options.profile, find_root())
         with opened(study.root / "build" / "kaggle") as ledger:
             return COMMANDS[options.command](study, ledger, options)

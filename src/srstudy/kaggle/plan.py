@@ -92,12 +92,12 @@ def wall(session: Mapping[str, list[tuple[Job, float]]]) -> float:
 
 def table(planned: list[dict[str, list[tuple[Job, float]]]], quota: float | None = None) -> str:
     """The plan to read; `quota`: GPU hours that are left this week."""
-    lines = [f"{'session':>7} {'cards':5} {'run':28} {'updates left':>12} {'updates/s':>9} {'':8} {'hours':>6}"]
+    lines = [f"{'session':>7} {'cards':5} {'run':28} {'updates':>12} {'updates/s':>9} {'':8} {'hours':>6}"]
     for number, session in enumerate(planned, 1):
         for card, pieces in session.items():
             for job, part in pieces:
-                known = "measured" if job.measured else "assumed"
-                lines.append(f"{number:7} {card:5} {job.name:28} {job.left:12,} {job.rate:9.2f} {known:8} {part:6.1f}")
+                known, updates = "measured" if job.measured else "assumed", round(3600 * part * job.rate)
+                lines.append(f"{number:7} {card:5} {job.name:28} {updates:12,} {job.rate:9.2f} {known:8} {part:6.1f}")
     lines.append(f"{len(planned)} session(s), {sum(map(wall, planned)):.1f} h of GPU quota for both cards together.")
     if any(not job.measured for one in planned for pieces in one.values() for job, _ in pieces):
         lines.append(f"assumed: {OVERHEAD} s an update, and {WORK / 1e6:.0f} MFLOP for each pixel of LR at")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def pull(study: Study, ledger: Ledger, service: Service, slug: str, folder: Path
         path, log = Path(new, MANIFEST), "\n".join(file.read_text("utf-8") for file in Path(new).glob("*.log"))
         if not path.is_file():
             ledger.note(slug, "pulled")
-            return [_broken_off(log, slug)]
+            return _broken_off(log, slug)
         manifest = json.loads(path.read_text(encoding="utf-8"))
         done = [name for name, run in manifest["runs"].items() if run["complete"] and "earlier" not in run]
         if done:
@@ -50,7 +51,7 @@ def pull(study: Study, ledger: Ledger, service: Service, slug: str, folder: Path
         said = [_settle(study, ledger, manifest, name, Path(new)) for name in manifest["runs"]]
     ledger.note(slug, "pulled")
     if manifest["state"] == "running":
-        return [*said, _broken_off(log, slug)]
+        return _broken_off(log, slug, said)
     failed = {name: run["failed"] for name, run in manifest["runs"].items() if "failed" in run}
     if failed:
         name, lines = next(iter(failed.items()))
@@ -96,9 +97,10 @@ def _note(study: Study, name: str) -> None:
         raise StudyError(f"train@{name}: DVC can't note it ({done.stderr.strip()[-300:]}); mend that and pull again.")
 
 
-def _broken_off(log: str, slug: str) -> str:
-    """What to say of a session that did not come to its end because Kaggle failed; StudyError if its code did."""
+def _broken_off(log: str, slug: str, said: Sequence[str] = ()) -> list[str]:
+    """What else to say of a session that did not come to its end because Kaggle failed; StudyError if its code did."""
     lines = [line for line in log.splitlines() if line.strip()]
     if re.search(r"\w+Error\b", log):
-        raise StudyError("\n".join([f"{slug}: its notebook failed; the last lines of its log:", *lines[-TAIL:]]))
-    return f"{slug}: Kaggle's machine failed; `make kaggle` pushes its runs again, and goes on with what was saved."
+        raise StudyError("\n".join([*said, f"{slug}: its notebook failed; the last lines of its log:", *lines[-TAIL:]]))
+    way_out = "`make kaggle` pushes its runs again, and goes on with what was saved"
+    return [*said, f"{slug}: Kaggle's machine failed; {way_out}."]

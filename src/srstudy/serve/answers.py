@@ -66,10 +66,12 @@ def result_file(jobs: Jobs, job: Job | None, record: str) -> FileResponse:
 
 
 def side_file(jobs: Jobs, job: Job, what: str) -> FileResponse:
-    """What lies beside the enlarged file: `record.json` or `record.html`. Raises Refused where there is none."""
+    """What lies beside the enlarged file, such as `record.json`. Raises Refused where there is none."""
     path = _output(jobs, job)
-    name = f"{called(job['name'], path)}.{what}"
-    return FileResponse(path.with_name(f"{path.name}.{what}"), filename=name, content_disposition_type="inline")
+    name, path = f"{called(job['name'], path)}.{what}", path.with_name(f"{path.name}.{what}")
+    if not path.is_file():
+        raise Refused(404, f"{name}: there is none for such a file.")
+    return FileResponse(path, filename=name, content_disposition_type="inline")
 
 
 def answer_refusals(app: FastAPI, jobs: Jobs) -> None:

@@ -230,10 +230,15 @@ def create_app(jobs: Jobs, limits: Limits, tokens: dict[str, str] | None = None,
         """Of a photograph, the record as a page, with the map of LR-consistency."""
         return side_file(jobs, job, "record.html")
 
+    @app.get("/jobs/{name}/frames", response_class=FileResponse)
+    async def frames(job: Job = find) -> Response:
+        """Of a clip, a row for each frame, as CSV: its time, and what was read and written."""
+        return side_file(jobs, job, "frames.csv")
+
     mount_page(app, page)
     if origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=origins, allow_credentials=True, allow_methods=["*"], allow_headers=["*"],
+            CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"],
             expose_headers=["Content-Disposition", "Retry-After", "X-Record"],
         )  # fmt: skip
     return app

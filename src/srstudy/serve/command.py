@@ -60,7 +60,7 @@ def serve(options: argparse.Namespace) -> int:
     page = next((page for page in PAGES if page.is_dir()), None)
     app = create_app(jobs, limits, tokens, options.redis, tuple(origin.rstrip("/") for origin in options.origin), page)
     team = Team(options, jobs)
-    shown = "localhost" if options.host in ("127.0.0.1", "0.0.0.0") else options.host
+    shown = "localhost" if options.host in ("127.0.0.1", "0.0.0.0", "::1", "::") else options.host
     print(f"http://{shown}:{options.port}/  (the API: /docs; to stop: Ctrl-C)", file=sys.stderr, flush=True)
     try:
         uvicorn.run(app, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=3,
@@ -111,12 +111,14 @@ class Team:
 
 
 def _tokens(path: Path | None) -> dict[str, str]:
-    if path is None:
+    if path is None and not os.environ.get("SRSTUDY_TOKENS"):
         return {}
+    named = f"--tokens {path}" if path else "SRSTUDY_TOKENS"
     try:
-        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        text = path.read_text(encoding="utf-8") if path else os.environ["SRSTUDY_TOKENS"]
     except (OSError, UnicodeError) as error:
-        raise StudyError(f"--tokens {path}: can't be read ({error}).") from None
+        raise StudyError(f"{named}: can't be read ({error}).") from None
+    lines = [line.split() for line in text.splitlines() if line.strip()]
     if not lines or any(len(line) != 2 or len(line[1]) < 16 for line in lines):
-        raise StudyError(f"--tokens {path}: each line is a user and a token of 16 letters or more; correct it.")
+        raise StudyError(f"{named}: each line is a user and a token of 16 letters or more; correct it.")
     return {token: user for user, token in lines}

@@ -106,7 +106,8 @@ class Lane(threading.Thread):
             self._jobs.give_back(job)
         except Exception as error:  # whatever it is, the next job is another's
             said = sentence(error, source, source).replace(str(source), job["name"])
-            said = said.replace(str(source.parent), "").replace(source.name, job["name"])
+            said = said if job["name"] in said else said.replace(source.name, job["name"])
+            said = said.replace(str(source.parent), "")
             full = "disk is full" in said or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
             status = 413 if isinstance(error, _TooLarge) else 503 if full else 422
             self._jobs.end(job, "failed", error=said, status=status)
@@ -120,8 +121,6 @@ class Lane(threading.Thread):
         self._most, pixels = self._check(source, job)
         settings = Settings(**asked, steps=steps, tile=TILE if pixels > LARGE else None)
         target = source.with_name(OUTPUT + ending_for(source, settings))
-        if not beside(target, "record.json").is_file():  # a kill came between the two
-            target.unlink(missing_ok=True)
         enhance(source, target, settings, self._engine(settings), self._progress)
         _as_sent(target, job["name"])
         return target
@@ -159,6 +158,8 @@ def _as_sent(target: Path, name: str) -> None:
     """Let the record name the files as its reader has them: what he sent, and what he fetches."""
     record, picture = read_record(beside(target, "record.json")), beside(target, "consistency.png")
     record["input"]["file"], record["output"]["file"] = Path(name).name, called(name, target)
+    if frames := record["what"].get("each_frame"):
+        frames["file"] = f"{called(name, target)}.frames.csv"
     shown = picture.read_bytes() if picture.is_file() else b""
     write_text(beside(target, "record.html"), page(record["output"]["file"], record, shown))
     write_json(beside(target, "record.json"), record)
