@@ -120,8 +120,10 @@ lab: $(STAMP) ## open the notebooks in JupyterLab, with nbdime to compare versio
 
 # Without npm the page has no runtime of its own, and lets this machine's server do the work.
 serve: $(STAMP) ## open a page that enlarges photographs and clips: then see localhost:8000 (docs/serve.md)
-	@[ -d web/vendor ] || { command -v npm >/dev/null && sh web/vendor.sh >/dev/null; } || echo "make: no npm: this server will do the work"
-	@[ ! -d web/vendor ] || for model in models/released/*/; do cp "$${model}generator.onnx" "web/models/$$(basename "$$model").onnx"; done
+	@[ -d web/vendor ] || if command -v npm >/dev/null; then sh web/vendor.sh >/dev/null \
+	  || echo "make: web/vendor.sh failed: this server will do the work"; else echo "make: no npm: this server will do the work"; fi
+	@[ ! -d web/vendor ] || for model in models/released/*/generator.onnx; do \
+	  cp "$$model" "web/models/$$(basename "$$(dirname "$$model")").onnx"; done
 	@$(BIN)/python -m srstudy serve --folder build/serve
 
 # Keeps the versions in the locks where they still fit; `make lock LOCK=--upgrade` takes the newest ones.

@@ -4,6 +4,7 @@
 set -eu
 cd "$(dirname "$0")"
 models=${1:-../models/released}
+trap 'rm -rf node_modules' EXIT # it is only the way to vendor/, and not to be published
 npm ci --ignore-scripts --no-audit --no-fund
 to=vendor/ort-1.30.0
 mkdir -p "$to" models
@@ -29,4 +30,3 @@ for (const model of list.models) {
 }
 if (update) writeFileSync("models.json", `${JSON.stringify(list, null, 2)}\n`);
 ' "${2:-check}"
-rm -r node_modules # it was only the way to vendor/, and is not to be published
