@@ -43,6 +43,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=300.0, help="of training, for each arm")
     parser.add_argument("--arms", nargs="*", choices=[*ARMS], default=[*ARMS])
+    parser.add_argument("--precision", help="in place of the recipe's, such as float32 where bfloat16 is slow")
     options, study = parser.parse_args(), load_study("sample")
     runtime.start(study.seed)
     from srstudy.judge.evaluate import sample_images
@@ -52,6 +53,7 @@ def main() -> int:
     from srstudy.train.model import build_generator
 
     base = merge(study.run("recommended-psnr").recipe.model_dump(), BASE)
+    base = merge(base, {"precision": options.precision} if options.precision else {})
     recipes = parse(dict[str, Recipe], {name: merge(base, ARMS[name]) for name in options.arms}, "arms")
     photos, rows, kept = sample_images(study, "validation"), [], {}
     for name, recipe in recipes.items():
