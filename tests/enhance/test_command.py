@@ -202,4 +202,6 @@ def test_the_command_runs_by_its_name_and_verifies(folder, root, tmp_path):
         odd = (folder / "one.png").rename(folder / os.fsdecode(b"\xff.png"))
         code, _, [said] = start("enhance", odd, "-o", tmp_path / "out", "-n", "psnr")
         assert code == 1 and said.endswith(r"\udcff.png: a name that is not UTF-8; rename it.")
+        code, _, [said] = start("enhance", odd.rename(odd.with_suffix(".jpg")), "-o", tmp_path / "out", "-n", "psnr")
+        assert code == 1 and said.endswith(r"\udcff.jpg: a name that is not UTF-8; rename it.")
     assert start("models")[0] == 0

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from srstudy.kaggle import plan
+from srstudy.kaggle.command import main
 from srstudy.kaggle.plan import Job
 from srstudy.study import load_study
 
@@ -45,3 +46,9 @@ def test_the_paper_s_whole_study_is_planned_from_what_is_assumed_or_measured(roo
     (one,) = plan.jobs(study, ["srgan-10k-32-plain"], {"srgan-10k-32-plain": 50_000}, {kind: 25.0})
     assert (one.left, one.rate, one.measured) == (150_000, 25.0, True)
     assert "assumed: " not in plan.table(plan.sessions([one]))
+
+
+@pytest.mark.parametrize("hours", ["0", "-1", "nan", "13"])
+def test_hours_that_no_session_can_last_are_refused(hours, capsys):
+    assert main(["plan", f"--hours={hours}"]) == 1
+    assert f"--hours {hours}: give more than 0, and at most the 12 that a session lasts." in capsys.readouterr().err

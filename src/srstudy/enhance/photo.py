@@ -85,7 +85,7 @@ def holds(path: Path, ending: str) -> bool:
     most = WRITTEN[ending][1] if ending in WRITTEN else 0
     try:
         return most >= 2**31 - 1 or most >= SCALE * max(open_photo(path).size)
-    except StudyError:
+    except (StudyError, UnicodeError):
         return most > 0  # what is wrong is said when its turn comes
 
 

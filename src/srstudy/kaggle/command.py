@@ -27,7 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if not 0 < options.hours <= plan.LIMIT:
-            raise StudyError(f"--hours {options.hours:g}: a session lasts {plan.LIMIT:g} hours at most; give fewer.")
+            most = f"at most the {plan.LIMIT:g} that a session lasts"
+            raise StudyError(f"--hours {options.hours:g}: give more than 0, and {most}.")
         study = load_study(options.profile, find_root())
         with opened(study.root / "build" / "kaggle") as ledger:
             return COMMANDS[options.command](study, ledger, options)
