@@ -1,5 +1,6 @@
 """What a server answers: enlargements, jobs and how far they are, records, figures and the page."""
 
+import hashlib
 import http.client
 import io
 import re
@@ -68,6 +69,7 @@ def test_a_photograph_is_what_the_command_makes_of_it_with_a_record(server, phot
     np.testing.assert_array_equal(pixels(io.BytesIO(answer.content)), pixels(tmp_path / "a.png"))
     record = server.get(answer.headers["X-Record"])
     page = server.get(answer.headers["X-Record"].replace("record", "map"))
+    assert server.get(answer.headers["X-Record"].replace("record", "frames")).status_code == 404
     assert page.headers["Content-Type"].startswith("text/html") and "map of LR-consistency" in page.text
     assert not any(str(place)[1:] in answer.text for place in (root, server.folder) for answer in (record, page))
     (tmp_path / "my photo.png").write_bytes(source.read_bytes())  # and what was fetched beside it, as it is called
@@ -90,6 +92,9 @@ def test_a_clip_is_a_job_that_tells_how_far_it_is(server):
     record = server.get(urljoin(f"{job}/result", answer.headers["X-Record"])).json()
     assert [record["what"]["frames"], record["output"]["file"]] == [40, called(answer)] == [40, "a-x4.mp4"]
     assert server.get(f"{job}/map").ok
+    frames = server.get(f"{job}/frames")
+    assert called(frames) == record["what"]["each_frame"]["file"] == "a-x4.mp4.frames.csv"
+    assert hashlib.sha256(frames.content).hexdigest() == record["what"]["each_frame"]["sha256"]
 
 
 def test_what_is_cancelled_while_it_runs_leaves_nothing(server):

@@ -165,13 +165,23 @@ def test_with_tokens_each_sees_what_is_his_own(serve, tmp_path):
     server = serve("--workers", "0", "--tokens", str(tmp_path / "tokens"))
     ann, bob = {"auth": ("whoever", "0123456789abcdef")}, {"headers": {"Authorization": "Bearer 0123456789abcdeg"}}
     job = "jobs/" + server.get("jobs", "POST", data=form(b"a clip"), headers=HEAD, **ann).json()["id"]
-    for path in (job, f"{job}/events", f"{job}/result", f"{job}/record", f"{job}/map"):
+    for path in (job, *(f"{job}/{what}" for what in ("events", "result", "record", "map", "frames"))):
         assert [server.get(path, **who).status_code for who in ({}, bob)] == [401, 404]
     for wrong in ("Basic \xe9", "Basic YQ==", "Bearer", "Bearer 0123456789abcde", "Bearer 0123456789abcdef0"):
         assert server.get(job, headers={"Authorization": wrong.encode()}).status_code == 401
     assert server.send("jobs", b"").headers["WWW-Authenticate"].startswith("Basic ")
     assert [server.get(job, "DELETE", **who).status_code for who in ({}, bob, ann, ann)] == [401, 404, 204, 404]
     assert server.files() == set()
+
+
+def test_tokens_may_stand_in_a_variable(serve, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("SRSTUDY_TOKENS", "ann 0123456789abcdef")
+    server = serve("--workers", "0")
+    answers = [server.get("jobs/" + 32 * "0", **who).status_code for who in ({}, {"auth": ("", "0123456789abcdef")})]
+    assert answers == [401, 404]
+    monkeypatch.setenv("SRSTUDY_TOKENS", "ann short")
+    assert main(["serve", "--folder", str(tmp_path / "jobs")]) == 1
+    assert "SRSTUDY_TOKENS: each line is a user and a token" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("tokens", [None, "", "ann short", "ann", "\xff"])
