@@ -3,7 +3,7 @@
 Parts: `speed` (a clip and a 1080p picture, in turn with commit c16d4b7's Enhancer), `large` (peak memory of 4K and
 12 megapixels), `largest` (of 200), `hour` (memory over an hour's clip), `many` (over 1,000 pictures), `view` (what mode
 view costs against evidence, on folders of HR pictures: --hr), `agree` (tiled against whole, evidence against Keras).
-Each side runs in a process of its own. The rows go to enhance.csv.
+Each side runs in a process of its own. The rows go to enhance.csv, in place of those of the same kind of processor.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "benchmarks" / "enhance.csv"
 BEFORE = "c16d4b7"  # the last commit before the study's rooms were built anew
 PARTS = ("speed", "large", "largest", "hour", "many", "view", "agree")
-COLUMNS = ["part", "what", "model", "measured", "figure"]
+COLUMNS = ["part", "processor", "what", "model", "measured", "figure"]
 
 
 def main() -> int:
@@ -42,17 +42,25 @@ def main() -> int:
         name, *arguments = options.child
         print(json.dumps(CHILDREN[name](*arguments)))
         return 0
-    rows = []
+    rows, here = [], processor()
     with tempfile.TemporaryDirectory() as folder:
         for part in options.parts or PARTS:
             found = globals()[part](Path(folder), options)
-            rows += [(part, *row) for row in found]
+            rows += [(part, here, *row) for row in found]
             print(pd.DataFrame(rows[-len(found) :], columns=COLUMNS).to_string(index=False, header=False), flush=True)
     kept = pd.read_csv(TABLE, dtype=str) if TABLE.is_file() else pd.DataFrame(columns=COLUMNS)
-    kept = kept[~kept.part.isin(options.parts or PARTS)]
+    kept = kept[~kept.part.isin(options.parts or PARTS) | (kept.processor != here)]
     table = pd.concat([kept, pd.DataFrame(rows, columns=COLUMNS).astype(str)])
     table.to_csv(TABLE, index=False, lineterminator="\n")
     return 0
+
+
+def processor() -> str:
+    """What mode view's arithmetic depends on."""
+    from srstudy.enhance.engine import openvino
+
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "with bfloat16" if "BF16" in able else "without bfloat16"
 
 
 def child(name: str, *arguments: object, root: Path = ROOT) -> dict:

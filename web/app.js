@@ -1,7 +1,7 @@
 // The page: takes a file and settings, has the file enlarged, and hands the result over to be shown.
 import { LIBRARY, openClip } from './clip.js';
 import { runtime, unable } from './engine.js';
-import { $, Plain, canvas, fail, reading, say } from './page.js';
+import { $, Plain, canvas, fail, reading, say, whiten } from './page.js';
 import { SCALE, tooLarge } from './pixels.js';
 import { findServer } from './server.js';
 import { check, forget, present, showHistory } from './show.js';
@@ -14,12 +14,10 @@ async function openPhoto(file) {
   const bitmap = await createImageBitmap(file), { width, height } = bitmap, notes = [];
   if (tooLarge(width, height)) throw new Plain(tooLarge(width, height));
   const picture = canvas(width, height), paint = reading(picture);
-  paint.clearRect(0, 0, width, height);
   paint.drawImage(bitmap, 0, 0);
   if (paint.getImageData(0, 0, width, height).data.some((value, i) => i % 4 === 3 && value < 255)) {
     notes.push('What is transparent is shown on white.');
-    Object.assign(paint, { globalCompositeOperation: 'destination-over', fillStyle: '#fff' });
-    paint.fillRect(0, 0, width, height);
+    whiten(picture);
   }
   if (file.type === 'image/gif') notes.push('Of a GIF, the first picture.');
   return { kind: 'photograph', file, picture, show: picture, width, height, notes, about: '' };

@@ -29,6 +29,7 @@ export function canvas(width, height) {
   const probe = new ImageData(new Uint8ClampedArray([201, 102, 53, 255, 7, 88, 190, 255]), 1, 2);
   paint?.putImageData(probe, width - 1, height - 2);
   const read = paint?.getImageData(width - 1, height - 2, 1, 2).data;
+  paint?.clearRect(width - 1, height - 2, 1, 2);
   if (!read?.[7]) throw new Error('out of memory');
   if (probe.data.every((value, i) => value === read[i] || (height === 1 && i < 4))) return made;
   throw new Plain('Your browser alters pixels that a page reads, to protect against tracking; the result would be '
@@ -36,3 +37,9 @@ export function canvas(width, height) {
 }
 
 export const reading = (picture) => picture.getContext('2d', { willReadFrequently: true });
+
+/** White under what is transparent. */
+export function whiten(picture) {
+  const paint = Object.assign(reading(picture), { globalCompositeOperation: 'destination-over', fillStyle: '#fff' });
+  paint.fillRect(0, 0, picture.width, picture.height);
+}

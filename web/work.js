@@ -1,7 +1,7 @@
 // The enlarging: of a photograph or a clip, in this browser or by the server, with a record of how.
 import { clipWriter, frames } from './clip.js';
 import { Engine } from './engine.js';
-import { $, Plain, canvas, lasting, reading, say } from './page.js';
+import { $, Plain, canvas, lasting, reading, say, whiten } from './page.js';
 import { SCALE, blend, sha256, tiles } from './pixels.js';
 import { enhance } from './server.js';
 const VERSION = '1.0';
@@ -100,13 +100,10 @@ export async function byServer(chosen, strength, model, signal, server) {
   const made = await enhance(server, isClip ? 'jobs' : 'enhance', fields, signal, onProgress);
   made.file ??= named(file, isClip ? 'mp4' : 'png');
   if (isClip) return { ...made, clips: [file, made.blob], rate };
-  const engine = new Engine(signal), [before, after] = canvases(chosen, model);
-  const bitmap = await createImageBitmap(made.blob);
-  Object.assign(after, { width: bitmap.width, height: bitmap.height });
-  const paint = after.getContext('2d');
-  paint.drawImage(bitmap, 0, 0);
-  Object.assign(paint, { globalCompositeOperation: 'destination-over', fillStyle: '#fff' }); // as the original's
-  paint.fillRect(0, 0, bitmap.width, bitmap.height);
+  const engine = new Engine(signal), bitmap = await createImageBitmap(made.blob);
+  const [before] = canvases(chosen), after = canvas(bitmap.width, bitmap.height);
+  reading(after).drawImage(bitmap, 0, 0);
+  whiten(after); // as the original
   await engine.start(null);
   await fill([before, after], engine, picture, 1).finally(() => engine.end());
   return { ...made, before, after };
