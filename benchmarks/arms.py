@@ -18,12 +18,13 @@ from srstudy.settings import Recipe
 from srstudy.study import load_study
 
 PHOTOGRAPHS = ["sample", "mirflickr_600", "imagenet_250", "street"]
-BASE = {"photographs": PHOTOGRAPHS, "scales": [1.0, 0.8, 0.65, 0.5], "crop": 32}
+SMALL = {"filters": 32, "blocks": 6}  # the smallest network, which makes most steps in the time
+BASE = {"photographs": PHOTOGRAPHS, "scales": [1.0, 0.8, 0.65, 0.5], "crop": 32, "generator": SMALL}
 ARMS = {
-    "residual 64x8": {},
-    "residual 32x6": {"generator": {"filters": 32, "blocks": 6}},
-    "span 32x6": {"generator": {"kind": "span", "filters": 32, "blocks": 6}},
-    "span 48x6": {"generator": {"kind": "span", "filters": 48, "blocks": 6}},
+    "residual 32x6": {},
+    "residual 64x8": {"generator": {"filters": 64, "blocks": 8}},
+    "span 32x6": {"generator": {"kind": "span"}},
+    "span 48x6": {"generator": {"kind": "span", "filters": 48}},
     "crop 24": {"crop": 24},
     "crop 48": {"crop": 48},
     "frequency loss 0.05": {"loss_weights": {"frequency": 0.05}},

@@ -42,16 +42,15 @@ def main() -> int:
         name, *arguments = options.child
         print(json.dumps(CHILDREN[name](*arguments)))
         return 0
-    rows, here = [], processor()
+    here = processor()
     with tempfile.TemporaryDirectory() as folder:
         for part in options.parts or PARTS:
             found = globals()[part](Path(folder), options)
-            rows += [(part, here, *row) for row in found]
-            print(pd.DataFrame(rows[-len(found) :], columns=COLUMNS).to_string(index=False, header=False), flush=True)
-    kept = pd.read_csv(TABLE, dtype=str) if TABLE.is_file() else pd.DataFrame(columns=COLUMNS)
-    kept = kept[~kept.part.isin(options.parts or PARTS) | (kept.processor != here)]
-    table = pd.concat([kept, pd.DataFrame(rows, columns=COLUMNS).astype(str)])
-    table.to_csv(TABLE, index=False, lineterminator="\n")
+            new = pd.DataFrame([(part, here, *row) for row in found], columns=COLUMNS).astype(str)
+            print(new.to_string(index=False, header=False), flush=True)
+            kept = pd.read_csv(TABLE, dtype=str) if TABLE.is_file() else new[:0]
+            kept = kept[~kept.part.isin(new.part) | (kept.processor != here)]
+            pd.concat([kept, new]).to_csv(TABLE, index=False, lineterminator="\n")
     return 0
 
 
@@ -81,7 +80,7 @@ def speed(folder: Path, options: argparse.Namespace) -> list[tuple]:
     )
     before.mkdir()
     subprocess.run(["tar", "x"], cwd=before, input=archive.stdout, check=True)
-    clip, picture = small_clip(folder / "small.mp4"), full_hd(folder / "full.png")
+    clip, picture = small_clip(folder / "small.mp4"), enlarged_photo(folder / "full.png", 1920, 1080)
     found: dict[str, list[dict]] = {}
     for _ in range(options.turns):
         found.setdefault("clip", []).append(child("clip", clip, options.model))
@@ -177,10 +176,6 @@ def small_clip(path: Path, count: int = 300, width: int = 192, height: int = 144
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
-
-
-def full_hd(path: Path) -> Path:
-    return enlarged_photo(path, 1920, 1080)
 
 
 def enlarged_photo(path: Path, width: int, height: int) -> Path:

@@ -40,7 +40,10 @@ async function thumbnail(picture) {
 }
 
 /** Give the memory of the last result back. */
-export const forget = () => [result?.before, result?.after].forEach((old) => old && Object.assign(old, { width: 0 }));
+export function forget() {
+  for (const old of [result?.before, result?.after]) if (old) old.width = 0;
+  result = null; // so that a comparison under way comes to nothing
+}
 
 /** Show what was made, keep its record, and go there. */
 export async function present(made, host) {
@@ -50,6 +53,7 @@ export async function present(made, host) {
   const badge = [`Ran on ${backend}`, threads && `threads: ${threads}`, ms && `${ms} ms per tile`, note];
   $('badge').textContent = badge.filter(Boolean).join(' · ');
   for (const id of ['photo', 'check']) $(id).hidden = isClip;
+  for (const name of document.getElementsByClassName('made')) name.textContent = record.model ? 'network' : 'bicubic';
   [$('clip').hidden, $('consistency').hidden, $('check').disabled] = [!isClip, true, false];
   Object.assign($('save'), { href: link('output', blob), download: file });
   if (isClip) {
@@ -69,11 +73,12 @@ export async function present(made, host) {
 /** Make the result small again and compare it with the original. */
 export async function check() {
   $('check').disabled = true;
-  const mine = result, db = await consistency(mine.original.picture), { mark } = mine.record.settings.steps ?? {};
+  const mine = result, marked = mine.record.steps?.some(({ step }) => step === 'mark');
+  const db = await consistency(mine.original.picture);
   if (mine !== result) return; // another result has come meanwhile
   $('psnr').textContent = db === Infinity ? 'It is equal, pixel by pixel.'
     : `PSNR to the original: ${db.toFixed(2)} dB over all three colours; the higher, the closer.${
-      mark ? ' The label in the corner lowers it.' : ''}`;
+      marked ? ' The label in the corner lowers it.' : ''}`;
   $('consistency').hidden = false;
   say($('psnr').textContent);
   result.record.what = { ...result.record.what, lr_consistency_psnr_db: Number(db.toFixed(3)) };

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -124,6 +125,8 @@ def test_outputs_are_no_inputs_of_the_next_run(folder, capsys):
     assert run("in/one.png", "in/two.jpg", "-o", "in") == 0
     made = sorted(path.name for path in folder.iterdir())
     assert run("in", "-o", "in") == 0 and run("in/*.png", "in/*.jpg", "-o", "in") == 0
+    expanded = [f"in/{name}" for name in made if re.fullmatch(r"[^.].*\.(png|jpg)", name)]  # by a shell
+    assert run(*expanded, "-o", "in") == 0
     assert sorted(path.name for path in folder.iterdir()) == made
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 
@@ -82,6 +83,14 @@ def test_what_is_no_network_of_the_study_is_refused(tmp_path, name, message):
     (tmp_path / "text").write_text("no network")
     with pytest.raises(StudyError, match=message):
         Engine(tmp_path / name)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="takes no integers")
+def test_integers_that_are_damaged_are_named(model, tmp_path):
+    for name in ("generator.onnx", "generator.int8.xml"):
+        shutil.copy(model.with_name(name), tmp_path)
+    with pytest.raises(StudyError, match=r"generator\.int8\.xml: is damaged, or its \.bin is"):
+        Engine(tmp_path / "generator.onnx")
 
 
 @pytest.mark.skipif(

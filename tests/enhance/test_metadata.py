@@ -102,6 +102,24 @@ def test_the_place_is_kept_on_request(enlarge, save_image, small, tmp_path, writ
     assert [float(part) for part in place[2]] == [52, 31, 12] and "52,31.2N" in xmp and "SERIAL" not in xmp
 
 
+def test_a_tiff_keeps_what_lies_in_directories_of_its_own(enlarge, save_image, small, tmp_path):
+    exif = Image.Exif()
+    exif[IFD.Exif] = {Base.DateTimeOriginal: "2021:05:04 10:11:12", Base.FNumber: 2.8}
+    exif[IFD.GPSInfo] = {1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 36.0)}
+    enlarge(save_image(small, "camera.tif", exif=exif.tobytes()), "out.jpg", gps=True)
+    _, details, place, xmp = read(tmp_path / "out.jpg")
+    assert details[Base.FNumber] == 2.8 and [float(part) for part in place[2]] == [52, 31, 12]
+    assert 'exif:DateTimeOriginal="2021-05-04T10:11:12"' in xmp and "ModifyDate" not in xmp
+
+
+def test_a_last_change_is_not_the_moment_of_the_photograph(enlarge, save_image, small, tmp_path):
+    exif = Image.Exif()
+    exif[Base.DateTime] = "2024:01:02 03:04:05"
+    enlarge(save_image(small, "edited.jpg", exif=exif), "out.jpg")
+    _, _, _, xmp = read(tmp_path / "out.jpg")
+    assert 'xmp:ModifyDate="2024-01-02T03:04:05"' in xmp and "DateTimeOriginal" not in xmp
+
+
 def test_sixteen_bits_keep_their_metadata(enlarge, small, tmp_path):
     extra = [(271, "s", 0, "Maker", True), (700, "B", len(XMP), XMP, True)]
     tifffile.imwrite(tmp_path / "a.tif", small.astype(np.uint16) * 257, photometric="rgb", extratags=extra)

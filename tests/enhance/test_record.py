@@ -12,6 +12,8 @@ from PIL import Image
 
 from srstudy import StudyError
 from srstudy.enhance import work
+from srstudy.enhance.engine import Engine
+from srstudy.enhance.models import find_model
 from srstudy.enhance.record import beside, notes, page, read_record
 from srstudy.enhance.steps import Steps
 from srstudy.enhance.work import Settings, enhance, verify
@@ -66,7 +68,7 @@ def test_a_record_names_files_hashes_steps_and_software(make, model, tmp_path):
     assert [step["step"] for step in record["steps"]] == ["denoise", "enlarge", "strength", "clahe", "mark"]
     assert record["steps"][0]["strength"] == 6 and record["steps"][2]["share of the network"] == 0.5
     assert all(step["reference"] for step in record["steps"])
-    assert [step["step"] for step in Steps(mark=False).recorded("psnr")] == ["enlarge"]
+    assert [step["step"] for step in Steps(mark=False).recorded("psnr", True)] == ["enlarge"]
     assert (record["computed_by"]["precision"], record["computed_by"]["threads"]) == ("f32", 2)
     assert record["what"]["lr_consistency"]["psnr_db"] > 20 and record["began"] <= record["ended"]
     assert record["settings"]["steps"] == {"denoise": 6, "strength": 0.5, "clahe": True, "mark": True}
@@ -135,6 +137,42 @@ def test_what_is_missing_or_has_changed_is_said(make, tmp_path, what, name):
         change(record, "settings", "model", to="nowhere")
     with pytest.raises(StudyError, match="no such model" if what == "model" else f"the {what} is not there"):
         again(record)
+
+
+def test_integers_that_have_changed_are_said(save_image, photo, tmp_path):
+    source, target, settings = save_image(photo[:24, :24].copy(), "a.png"), tmp_path / "a-x4.png", Settings("fast")
+    engine = Engine(find_model("fast"))
+    enhance(source, target, settings, engine, lambda done, total: None)
+    record = beside(target, "record.json")
+    assert again(record) == (True, EQUAL)
+    change(record, "model", "integers_sha256", to="0" * 64)
+    if engine.integers:
+        with pytest.raises(StudyError, match="its 8-bit integers have changed since it was recorded"):
+            again(record)
+
+
+def test_a_new_output_never_stands_beside_an_older_record(make, monkeypatch):
+    target, record = make()
+    before = sha256(target)
+    monkeypatch.setattr(work, "write_record", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        make(steps=Steps(strength=0.1))
+    assert sha256(target) != before and [path.name for path in target.parent.glob("[!.]*")] == [target.name]
+    monkeypatch.undo()
+    make()
+    left = target.with_name(f".{target.name}.parts")
+    left.mkdir()
+    settings = Settings("psnr", "evidence", codec="ffv1", steps=ALL)
+    engine = Engine(find_model("psnr"), "evidence")
+    assert not enhance(target.parent.parent / "a.png", target, settings, engine, lambda done, total: None)
+    assert record.is_file() and not left.exists()
+
+
+def test_a_mark_without_room_is_no_step(evidence, save_image, photo, tmp_path):
+    target = tmp_path / "a-x4.png"
+    source = save_image(photo[:10, :10].copy(), "a.png")
+    enhance(source, target, Settings("psnr", "evidence"), evidence, lambda done, total: None)
+    assert [step["step"] for step in read_record(beside(target, "record.json"))["steps"]] == ["enlarge"]
 
 
 def test_what_is_no_record_is_refused(make, tmp_path):

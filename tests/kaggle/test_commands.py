@@ -123,6 +123,15 @@ def test_what_was_trained_on_other_settings_is_left_where_it_is(account, project
     assert not Path("models", RUNS[0]).exists() and Path("models", RUNS[1]).is_dir()
 
 
+def test_of_two_checkpoints_the_further_is_gone_on_with_whichever_is_pulled_last(project):
+    study, known, name = load_study("smoke", project), ledger(), RUNS[0]
+    for step in (30, 20):
+        manifest = {"slug": f"at-{step}", "state": "complete", "inputs": {name: pull.inputs_of(study, name)}}
+        manifest["runs"] = {name: {"complete": False, "step": step, "rate": 0.0}}
+        pull._settle(study, known, manifest, name, project)
+    assert known.progress[name]["slug"] == "at-30"
+
+
 def test_failures_are_told_apart(account, project, tmp_path, committed, capsys):
     slug = pushed(account)
     leave(account, slug, tmp_path / "code", "failed", recommended=-1)

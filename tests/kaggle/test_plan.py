@@ -48,7 +48,7 @@ def test_the_paper_s_whole_study_is_planned_from_what_is_assumed_or_measured(roo
     assert "assumed: " not in plan.table(plan.sessions([one]))
 
 
-@pytest.mark.parametrize("hours", ["0", "-1", "nan", "13"])
+@pytest.mark.parametrize("hours", ["0", "-1", "nan", "12"])
 def test_hours_that_no_session_can_last_are_refused(hours, capsys):
     assert main(["plan", f"--hours={hours}"]) == 1
-    assert f"--hours {hours}: give more than 0, and at most the 12 that a session lasts." in capsys.readouterr().err
+    assert f"--hours {hours}: give more than 0, and at most 11.5; saving takes the rest." in capsys.readouterr().err

@@ -167,6 +167,31 @@ def test_consistency_map_reduces_as_matlab_does(page, tmp_path):
     assert f"{10 * np.log10(255**2 / error):.2f} dB" in page.locator("#psnr").inner_text()
 
 
+def test_a_comparison_that_another_result_overtakes_is_told_of_nowhere(page, tmp_path):
+    enlarge(page, picture(96, 64, tmp_path))  # 4 strips
+    page.evaluate("const soon = setTimeout; window.setTimeout = (call, ms) => soon(call, ms || 2000)")
+    page.get_by_role("button", name="Compare with the original").click()
+    enlarge(page, picture(40, 30, tmp_path, "other.png"))
+    page.wait_for_timeout(8500)
+    expect(page.locator("#consistency")).to_be_hidden()
+    with page.expect_download() as download:  # of the earlier one: its canvases are gone
+        page.locator("#history li").last.get_by_text("Record").click()
+    records = [json.loads(save(page, "#save-record")), json.loads(Path(download.value.path()).read_text())]
+    assert [record["input"]["file"] for record in records] == ["other.png", "photo.png"]
+    assert not any("lr_consistency_psnr_db" in record["what"] for record in records)
+
+
+@pytest.mark.parametrize("at_server", [False, True])
+def test_what_is_transparent_is_white_before_and_after(page, tmp_path, at_server):
+    with Image.open(picture(60, 40, tmp_path)) as photo:
+        photo.putalpha(0)
+        photo.save(tmp_path / "clear.png")
+    enlarge(page, tmp_path / "clear.png", at_server=at_server)
+    shown = "all => all.map(one => [...one.getContext('2d').getImageData(0, 0, one.width, one.height).data])"
+    sides = np.array(page.locator("#frame canvas").evaluate_all(shown)).reshape(2, 160, 240, 4)
+    assert sides[:, :120, :160].min() >= 254  # away from the label
+
+
 def test_one_pixel_is_enlarged_here_and_by_the_server(page, tmp_path):
     path = picture(1, 1, tmp_path)
     assert furthest(enlarge(page, path)[0], native(path)) <= 1
@@ -268,6 +293,16 @@ def test_works_without_a_network_after_the_first_load(visit, serve, tmp_path):
     page.reload()
     assert furthest(enlarge(page, path)[0], native(path)) <= 1
     expect(page.locator("#where")).to_be_hidden()
+
+
+def test_a_kept_model_that_is_not_the_one_listed_is_fetched_anew(visit, server, tmp_path):
+    page, path = visit(server), picture(96, 64, tmp_path)
+    expect(page.locator("#offline")).to_contain_text("Works without the internet", timeout=LONG)
+    kept = "caches.open('large').then((cache) => cache.keys()).then((all) => all.map(({ url }) => url))"
+    (model,) = (url for url in page.evaluate(kept) if f"/{NAME}.onnx" in url)
+    page.evaluate("url => caches.open('large').then((cache) => cache.put(url, new Response('another')))", model)
+    page.reload()
+    assert furthest(enlarge(page, path)[0], native(path)) <= 1
 
 
 def test_phone_has_no_horizontal_scrolling_and_a_finger_moves_the_line(visit, server, tmp_path):

@@ -20,6 +20,7 @@ from PIL import Image
 from srstudy import StudyError
 from srstudy.enhance import tiles
 from srstudy.enhance.engine import SCALE, Engine
+from srstudy.enhance.record import drop_record
 from srstudy.enhance.steps import DENOISE_REACH, Steps, blended, denoised, difference, label, marked, with_clahe
 from srstudy.enhance.writing import WIDEST, Format, join, write_segment
 from srstudy.files import replacing, write_json
@@ -69,7 +70,8 @@ def enhance_clip(path: Path, target: Path, frames_file: Path, engine: Engine, st
                 _write(piece, group, engine, steps, tile, how, offset)
             others += group.fitted
         with replacing(target) as temporary:
-            left_out = join(segments, clip, offset, temporary)
+            left_out = join(segments, clip, offset, temporary, lambda: progress(count, max(total, count)))
+            drop_record(target)
         facts = _facts(clip, how, offset) | {"frames_fitted": others, "left_out": left_out}
         facts |= _summary(segments, frames_file)
     return facts

@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     add("--clahe", action="store_true", help="at last raise contrast where there is little")
     add("--no-mark", action="store_true", help="leave out the visible label that a network made this")
     add("--gps", action="store_true", help="keep where a photograph was taken")
-    add("--codec", choices=tuple(CODECS), help="of clips (h264; as evidence ffv1, lossless)")
+    add("--codec", choices=CODECS, help="of clips (h264; as evidence ffv1, lossless)")
     add("--deinterlace", choices=("auto", "always", "never", "refuse"), default="auto", help="of clips")
     add("--stream", type=int, metavar="N", help="number of a clip's stream of pictures")
     add("--sign-key", metavar="KEY.pem", help="sign the output (C2PA); needs --sign-certificates")
@@ -195,7 +195,8 @@ def _inputs(given: list[str], endings: set[str]) -> list[Path]:
                 raise StudyError(f"{path}: no photograph or clip in this folder; give another.")
             found += inside
         elif path.is_file():
-            found.append(path)
+            if len(given) == 1 or not _is_ours(path):
+                found.append(path)
         elif matching := sorted(map(Path, glob.glob(str(path), recursive=True))):
             found += [file for file in matching if file.is_file() and not _is_ours(file)]
         else:

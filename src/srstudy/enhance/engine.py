@@ -54,8 +54,14 @@ class Engine:
         self._session = _on_graphics_card(content) if mode == "view" and find_spec("onnxruntime") else None
         self._integers, self.integers, file = None, None, model.with_suffix(".int8.xml")
         if mode == "view" and not self._session and platform.machine() in ("x86_64", "AMD64") and file.is_file():
-            self._integers = self._core.read_model(file)
-            self.integers = hashlib.sha256(file.read_bytes() + file.with_suffix(".bin").read_bytes()).hexdigest()
+            try:
+                self._integers = self._core.read_model(file)
+                content = file.read_bytes() + file.with_suffix(".bin").read_bytes()
+            except Exception as error:
+                raise StudyError(
+                    f"{file}: is damaged, or its .bin is; export the model again, or remove both."
+                ) from error
+            self.integers = hashlib.sha256(content).hexdigest()
 
     def run(self, patches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """SR of each patch, in order: uint8 [h, w, 3] -> uint8 [4h, 4w, 3], or float32 levels 0 to 255 likewise.

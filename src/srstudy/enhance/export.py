@@ -5,6 +5,7 @@ Beside it, for OpenVINO alone, lies the network in 8-bit integers, if these cost
 """
 
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -97,7 +98,10 @@ def quantise(path: Path, lrs: Sequence[np.ndarray], hrs: Sequence[np.ndarray]) -
         mean[name] = np.mean([psnr(hr, run([lr[None]])[0][0]) for lr, hr in zip(small, hrs)])
     cost = float(mean["floats"] - mean["integers"])
     if cost < DEAREST:
-        openvino.save_model(integers, path.with_suffix(".int8.xml"))
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            openvino.save_model(integers, (whole := Path(folder, f"{path.stem}.int8.xml")))
+            for ending in (".bin", ".xml"):  # which is looked for first comes last
+                whole.with_suffix(ending).replace(path.with_suffix(f".int8{ending}"))
     return cost
 
 

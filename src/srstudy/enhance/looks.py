@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-LOW = 60  # quality of JPEG below which psnr and fast gain nothing over bicubic interpolation; gan gains less
+LOW = 60  # quality of JPEG below which psnr and fast gain nothing over bicubic interpolation; gan below 80
 SHARP = -0.4  # log10 of energy near the pixels' limit by that of half as fine structures
 SMALLEST, LARGEST = 64, 512  # px a side that are looked at
-FOR_SUCH = "general and cctv are for such"
 # ITU-T T.81, table K.1, on average: what quality 50 divides the luma's coefficients by.
 HALF = 57.625
 
@@ -30,7 +29,8 @@ def looks_compressed(path: Path) -> str | None:
     quality = round(5000 / scale if scale > 100 else 100 - scale / 2)
     if quality >= LOW:
         return None
-    return f"a JPEG of quality about {max(1, quality)}: its blocks may be taken for detail; models {FOR_SUCH}"
+    said = f"a JPEG of quality about {max(1, quality)}: its blocks may be taken for detail"
+    return f"{said}; models general and cctv are for such"
 
 
 def looks_aliased(lr: np.ndarray) -> str | None:
@@ -49,4 +49,6 @@ def looks_aliased(lr: np.ndarray) -> str | None:
     fine, coarse = (power[(low < rate) & (rate <= high)].mean() for low, high in ((0.4, 0.5), (0.2, 0.3)))
     if coarse < 1 or np.log10(fine / coarse) < SHARP:  # a flat picture has neither
         return None
-    return f"made small without smoothing, sharpened or noisy, as it seems: edges may break up; models {FOR_SUCH}"
+    return (
+        "made small without smoothing, sharpened or noisy, as it seems: edges may break up; model general is for such"
+    )

@@ -40,12 +40,13 @@ def with_metadata(image: pyvips.Image, original: Path, tool: str, gps: bool = Fa
 
     It has no metadata of its own before. TIFF has no EXIF here: what is kept of it stands in XMP, as for every format.
     """
-    exif, xmp = Image.Exif(), b""
+    (kept, known), xmp = _kept(Image.Exif(), gps), b""
     with suppress(Exception), Image.open(original) as opened:  # whatever is wrong with it, the picture is not
         xmp = opened.info.get("xmp") or opened.info.get("XML:com.adobe.xmp", "").encode()
         exif = opened.getexif()
         xmp = xmp or exif.get(ExifTags.Base.XMLPacket)
-    (kept, known), xmp = _kept(exif, gps), xmp if isinstance(xmp, bytes) else b""
+        kept, known = _kept(exif, gps)  # while the file is open: of TIFF, parts are read only now
+    xmp = xmp if isinstance(xmp, bytes) else b""
     image = image.copy()
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)
     image.set_type(pyvips.GValue.blob_type, "exif-data", kept.tobytes())
@@ -54,15 +55,18 @@ def with_metadata(image: pyvips.Image, original: Path, tool: str, gps: bool = Fa
 
 
 def _kept(exif: Image.Exif, gps: bool) -> tuple[Image.Exif, dict[tuple[str, str], str]]:
-    """The tags that are kept, as EXIF, and the most asked for of them as XMP has them."""
+    """The tags that are kept, as EXIF, and the most asked for as XMP has them; Base.DateTime is of the last change."""
     kept, details, place = _sound(exif, KEPT), {Base.ColorSpace: 1}, {}
     with suppress(Exception):
         details |= _sound(exif.get_ifd(IFD.Exif), KEPT_OF_EXIF)
     with suppress(Exception):
         place = _sound(exif.get_ifd(IFD.GPSInfo), ExifTags.GPS) if gps else {}
-    date = str(details.get(Base.DateTimeOriginal, kept.get(Base.DateTime, ""))).replace(":", "-", 2).replace(" ", "T")
-    make, model = kept.get(Base.Make), kept.get(Base.Model)
-    known = {("tiff", "Make"): make, ("tiff", "Model"): model, ("exif", "DateTimeOriginal"): date}
+    taken, changed = (
+        str(date or "").replace(":", "-", 2).replace(" ", "T")
+        for date in (details.get(Base.DateTimeOriginal), kept.get(Base.DateTime))
+    )
+    known = {("tiff", "Make"): kept.get(Base.Make), ("tiff", "Model"): kept.get(Base.Model)}
+    known |= {("exif", "DateTimeOriginal"): taken, ("xmp", "ModifyDate"): changed}
     result = Image.Exif()
     result.update(kept | {IFD.Exif: details} | ({IFD.GPSInfo: place} if place else {}))
     return result, {key: "".join(filter(str.isprintable, str(value))) for key, value in known.items() if value}

@@ -13,7 +13,7 @@ FOLDERS = (ROOT / "models" / "released", Path(__file__).parent / "released")
 DEFAULT = "general"  # for pictures as people have them; learned by a pixel loss alone, it invents least
 USES = {
     "general": "pictures as people have them",
-    "fast": "clean pictures, and small clips in real time",
+    "fast": "clean pictures, and clips: the fastest",
     "psnr": "clean pictures, nearest to the original",
     "gan": "clean pictures, sharper; invents most",
     "cctv": "footage of street cameras: noisy, blurred, compressed",

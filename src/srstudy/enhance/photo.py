@@ -218,7 +218,7 @@ def _with_clahe(strips: Iterator[np.ndarray], height: int, alpha: bool) -> Itera
     for strip in strips:
         rows = strip if rows is None else np.concatenate([rows, strip])
         ready = height if top + len(rows) == height else top + len(rows) - half
-        if ready > done:
+        if ready > done and (len(rows) >= WINDOW or ready == height):
             colours = rows.shape[2] - alpha
             image = pyvips.Image.new_from_array(np.ascontiguousarray(rows[..., :colours]))
             raised = with_clahe(image.copy(interpretation="srgb" if colours == 3 else "b-w")).numpy()[..., :colours]

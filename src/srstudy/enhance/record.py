@@ -55,6 +55,12 @@ def write_record(target: Path, record: dict[str, Any], levels: np.ndarray | None
     write_json(beside(target, "record.json"), record)
 
 
+def drop_record(target: Path) -> None:
+    """Remove what speaks of an output that is about to be replaced; its frames' rows are replaced with it."""
+    for what in ("record.json", "record.html", "consistency.png", "c2pa"):
+        beside(target, what).unlink(missing_ok=True)
+
+
 def read_record(path: Path) -> dict[str, Any]:
     """Raises StudyError if it is missing or none of ours."""
     try:

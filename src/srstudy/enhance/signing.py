@@ -11,7 +11,7 @@ from PIL import Image
 
 from srstudy import StudyError
 from srstudy.enhance.metadata import SOURCE_TYPE
-from srstudy.files import replacing
+from srstudy.files import replacing, sha256
 
 EMBEDDED = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".mp4", ".mov", ".avi"}
 
@@ -37,7 +37,7 @@ class Signer:
         if target.suffix.lower() in EMBEDDED:
             with replacing(target) as temporary:
                 self._signed(target.name, tool, lambda builder: builder.sign_file(target, temporary))
-            return {"file": target.name}
+            return {"file": target.name, "certificates_sha256": sha256(self.certificates)}
         sidecar = target.with_name(f"{target.name}.c2pa")
 
         def beside(builder) -> bytes:
@@ -48,7 +48,7 @@ class Signer:
         statement = self._signed(target.name, tool, beside)
         with replacing(sidecar) as temporary:
             temporary.write_bytes(statement)
-        return {"file": sidecar.name}
+        return {"file": sidecar.name, "certificates_sha256": sha256(self.certificates)}
 
     def _signed(self, title: str, tool: str, sign) -> bytes:
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
+from threading import get_ident
 from typing import Any
 
 import av
@@ -37,8 +38,8 @@ class Steps:
     clahe: bool = False
     mark: bool = True
 
-    def recorded(self, model: str) -> list[dict[str, Any]]:
-        """Each step in order, with its parameters and what explains it."""
+    def recorded(self, model: str, marked: bool) -> list[dict[str, Any]]:
+        """Each step in order, with its parameters and what explains it; `marked`: whether the mark had room."""
         libavfilter = ".".join(map(str, av.library_versions["libavfilter"]))
         libvips = ".".join(str(pyvips.version(part)) for part in range(3))
         done = [
@@ -46,13 +47,13 @@ class Steps:
             ("enlarge", True, {"scale": SCALE, "model": model}),
             ("strength", self.strength < 1, {"share of the network": self.strength, "pillow": version("pillow")}),
             ("clahe", self.clahe, {"window, at most": WINDOW, "slope": SLOPE, "libvips": libvips}),
-            ("mark", self.mark, {"text": MARK}),
+            ("mark", self.mark and marked, {"text": MARK}),
         ]
         return [{"step": name, "reference": REFERENCES[name], **more} for name, wanted, more in done if wanted]
 
 
-@lru_cache(maxsize=4)
-def _denoiser(height: int, width: int, strength: float) -> av.filter.Graph:
+@lru_cache(maxsize=8)
+def _denoiser(height: int, width: int, strength: float, _thread: int) -> av.filter.Graph:  # each thread has its own
     graph = av.filter.Graph()
     nodes = (
         graph.add_buffer(width=width, height=height, format="gbrp", time_base=1),
@@ -67,7 +68,7 @@ def denoised(lr: np.ndarray, strength: float) -> np.ndarray:
     """uint8 [h, w, 3] -> the same without noise, by non-local means of each channel; by strength 0, as it is."""
     if not strength:
         return lr
-    graph = _denoiser(*lr.shape[:2], strength)
+    graph = _denoiser(*lr.shape[:2], strength, get_ident())
     graph.push(av.VideoFrame.from_ndarray(np.ascontiguousarray(lr), format="rgb24").reformat(format="gbrp"))
     return graph.pull().reformat(format="rgb24").to_ndarray()
 

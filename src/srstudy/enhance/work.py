@@ -21,11 +21,11 @@ from filelock import FileLock, Timeout
 
 from srstudy import StudyError
 from srstudy.enhance import CLIPS, clip, photo, signing
-from srstudy.enhance.engine import Engine
+from srstudy.enhance.engine import SCALE, Engine
 from srstudy.enhance.models import CAUTION, card, find_model
 from srstudy.enhance.original import open_photo
-from srstudy.enhance.record import TOOL, beside, read_record, software, write_record
-from srstudy.enhance.steps import Steps
+from srstudy.enhance.record import TOOL, beside, drop_record, read_record, software, write_record
+from srstudy.enhance.steps import Steps, label
 from srstudy.enhance.writing import CONTAINERS, container_for
 from srstudy.files import replacing, sha256
 from srstudy.photos.archives import printable
@@ -147,7 +147,8 @@ def _enhance(source: Path, target: Path, settings: Settings, engine: Engine, pro
     model = {"file": released or _from(target.parent, engine.path), "sha256": engine.sha256, **card(engine.path)}
     model |= {"integers_sha256": engine.integers} if engine.integers else {}
     given, levels = asdict(settings), None
-    if _is_done(target, original, model, given, signer is not None):
+    if _is_done(target, original, model, given, signer):
+        shutil.rmtree(clip.parts_of(target), ignore_errors=True)
         return False
     began = _now()
     if is_clip(source):
@@ -165,10 +166,10 @@ def _enhance(source: Path, target: Path, settings: Settings, engine: Engine, pro
         "input": original,
         "output": {"file": target.name, "sha256": sha256(target), "bytes": target.stat().st_size},
         "what": facts,
-        "steps": settings.steps.recorded(model["name"]),
+        "steps": settings.steps.recorded(model["name"], not facts["too_small_for_the_mark"]),
         "model": model,
         "settings": given,
-        "computed_by": {"mode": settings.mode, **engine.describe(facts.get("bits") == 16)},
+        "computed_by": {"mode": settings.mode, **engine.describe(_deep(facts))},
         "software": software(),
         "began": began,
         "ended": _now(),
@@ -192,12 +193,14 @@ def _photo(source: Path, target: Path, settings: Settings, engine: Engine,
         how = settings.steps, TOOL, settings.tile, settings.gps, more
         consistency = photo.enhance_photo(opened, temporary, engine, *how)
         clip.parts_of(target).mkdir(exist_ok=True)  # until its record is there: an output that may be made again
+        drop_record(target)
     kind = {
         "kind": "photograph",
         "width": width,
         "height": height,
         "gray": opened.gray,
         "bits": 16 if opened.deep else 8,
+        "too_small_for_the_mark": label(SCALE * height, SCALE * width) is None,
     }
     return consistency.map, kind | {"notes": opened.notes, "lr_consistency": consistency.summary()}
 
@@ -211,15 +214,21 @@ def _clip(
     return {"kind": "clip", **facts, "each_frame": {"file": frames.name, "sha256": sha256(frames)}}
 
 
+def _deep(facts: dict[str, Any]) -> bool:
+    """Whether 16 bits were computed with; of clips, 8 are read."""
+    return facts.get("bits_read", facts["bits"]) == 16
+
+
 def _now() -> str:
     return datetime.now(timezone.utc).replace(microsecond=0).isoformat()
 
 
-def _is_done(target: Path, original: dict, model: dict, settings: dict, signed: bool) -> bool:
+def _is_done(target: Path, original: dict, model: dict, settings: dict, signer: signing.Signer | None) -> bool:
     try:
         record = read_record(beside(target, "record.json"))
         same = all(record[key]["sha256"] == value["sha256"] for key, value in (("input", original), ("model", model)))
-        same &= not signed or "content_credentials" in record["what"]
+        signed = record["what"].get("content_credentials", {}).get("certificates_sha256")
+        same &= not signer or signed == sha256(signer.certificates)
         same &= record["model"].get("integers_sha256") == model.get("integers_sha256")
         return same and record["settings"] == settings and sha256(target) == record["output"]["sha256"]
     except (StudyError, OSError):
@@ -256,13 +265,16 @@ def verify(path: Path, original: Path | None, progress: Progress) -> tuple[bool,
         given = Settings(**{**settings, "steps": Steps(**settings["steps"])})
     except TypeError as error:
         raise StudyError(f"{path}: is of another version of this tool ({error}); use that one.") from None
+    engine = Engine(model, given.mode)
+    if engine.integers and record["model"].get("integers_sha256", engine.integers) != engine.integers:
+        raise StudyError(f"{model}: its 8-bit integers have changed since it was recorded; it can't be verified.")
     place = path.parent if os.access(path.parent, os.W_OK) else None  # a record may lie on a disk that is read-only
     with tempfile.TemporaryDirectory(dir=place, prefix=".verify-") as folder:
         again = Path(folder) / target.name
-        enhance(source, again, given, engine := Engine(model, given.mode), progress)
+        enhance(source, again, given, engine, progress)
         worst, where = (_compare_clips if is_clip(source) else _compare_photos)(target, again)
     if worst > 1:
-        then, now = record["computed_by"]["precision"], engine.describe(record["what"].get("bits") == 16)["precision"]
+        then, now = record["computed_by"]["precision"], engine.describe(_deep(record["what"]))["precision"]
         other = f"; it was computed in {then}, here in {now}" if then != now else ""
         return False, f"different: by up to {worst} levels, {where}{other}"
     return (

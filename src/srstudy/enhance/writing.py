@@ -6,7 +6,7 @@ import heapq
 import io
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -102,11 +102,13 @@ class _FromRgb:
         return self._reduce.reformat(full, format=self._pixels, interpolation="BICUBIC", **to)
 
 
-def join(segments: list[Path], original: Clip, offset: int, target: Path) -> list[str]:
+def join(
+    segments: list[Path], original: Clip, offset: int, target: Path, tell: Callable[[], None] = lambda: None
+) -> list[str]:
     """Put segments one after the other into `target`, with the original's sound and subtitles, untouched.
 
-    `offset`, in units of the original's time base, is taken from its times. Gives a sentence for each of its streams
-    that is left out.
+    `offset`, in units of the original's time base, is taken from its times. Calls `tell` now and then. Gives a sentence
+    for each of its streams that is left out.
     """
     with ExitStack() as stack:
         first = stack.enter_context(av.open(str(segments[0]))).streams.video[0]
@@ -121,8 +123,10 @@ def join(segments: list[Path], original: Clip, offset: int, target: Path) -> lis
         flows = [_pictures(segments, pictures)]
         if places:
             flows.append(_others(original.path, places, offset * original.time_base))
-        for _, _, packet in heapq.merge(*flows, key=lambda item: item[:2]):
+        for number, (*_, packet) in enumerate(heapq.merge(*flows, key=lambda item: item[:2]), 1):
             out.mux(packet)
+            if number % 1000 == 0:
+                tell()
     if original.shape != 1 and first_codec == "ffv1" and not _shaped(target, original.shape):
         left_out.append(f"the shape of pixels ({original.shape}) can't be written into {target.suffix}")
     return left_out

@@ -25,10 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--profile", help="other than params.yaml's, for a plan")
     parser.add_argument("--hours", type=float, default=plan.LIMIT - plan.MARGIN, help="of a session (%(default)s)")
     options = parser.parse_args(arguments)
+    most = plan.LIMIT - plan.MARGIN
     try:
-        if not 0 < options.hours <= plan.LIMIT:
-            most = f"at most the {plan.LIMIT:g} that a session lasts"
-            raise StudyError(f"--hours {options.hours:g}: give more than 0, and {most}.")
+        if not 0 < options.hours <= most:
+            raise StudyError(
+                f"--hours {options.hours:g}: give more than 0, and at most {most:g}; saving takes the rest."
+            )
         study = load_study(options.profile, find_root())
         with opened(study.root / "build" / "kaggle") as ledger:
             return COMMANDS[options.command](study, ledger, options)
@@ -52,7 +54,8 @@ def due(study: Study, ledger: Ledger) -> list[plan.Job]:
         ran = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
         if ran.returncode:
             raise StudyError(f"`dvc {command[3]}` failed: {ran.stderr.strip()[-300:]}; mend that first.")
-    names = [name for name in study.variants if f"train@{name}" in json.loads(ran.stdout) and name not in busy]
+    changed = json.loads(ran.stdout)
+    names = [name for name in study.variants if f"train@{name}" in changed and name not in busy]
     kept = {name: ledger.progress[name] for name in names if name in ledger.progress}
     done = {name: one["step"] for name, one in kept.items() if one["inputs"] == inputs_of(study, name)}
     return plan.jobs(study, names, done, ledger.rates)

@@ -48,7 +48,8 @@ class Ledger:
 
     def of(self, *states: str) -> dict[str, dict[str, Any]]:
         """Sessions in one of these states, the oldest first."""
-        return {slug: one for slug, one in sorted(self.sessions.items()) if one["state"] in states}
+        by_time = sorted(self.sessions.items(), key=lambda item: item[0].split("-")[-3:])  # before that, a commit
+        return {slug: one for slug, one in by_time if one["state"] in states}
 
     def reconcile(self, service: Service) -> None:
         """Compare with the account: what became of each session, and those that this file knows nothing of.

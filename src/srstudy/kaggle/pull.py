@@ -67,12 +67,15 @@ def _settle(study: Study, ledger: Ledger, manifest: dict[str, Any], name: str, n
     if run["rate"] > 0:
         ledger.rates[kind_of(study, study.run(name))] = run["rate"]
     if not run["complete"]:
-        if run["step"] or manifest["state"] == "running":  # then there may be a later one
-            ledger.progress[name] = {"slug": slug, "step": run["step"], "inputs": manifest["inputs"][name]}
+        known, inputs = ledger.progress.get(name, {}), manifest["inputs"][name]
+        further = run["step"] >= known.get("step", 0) or known["inputs"] != inputs
+        if further and (run["step"] or manifest["state"] == "running"):  # then there may be a later one
+            ledger.progress[name] = {"slug": slug, "step": run["step"], "inputs": inputs}
         return f"{name}: step {run['step']} of {study.run(name).steps}; `make kaggle` goes on."
-    if "earlier" not in run:
-        _place(study, manifest["files"], name, new)
     ledger.progress.pop(name, None)
+    if "earlier" in run:
+        return f"{name}: was complete in {run['earlier']} already, and is not fetched again."
+    _place(study, manifest["files"], name, new)
     return f"{name}: complete."
 
 

@@ -34,12 +34,12 @@ def card(study: Study, run: Run) -> str:
     recipe = record["recipe"]
     words = WORDS["cards"][recipe.get("degradation", BICUBIC)]
     photographs = " ".join(_photographs(study, name) for name in recipe.get("photographs", [SAMPLE]))
-    content, favours = "", "that others were trained by, and favours those"
+    content, favours = "", "that `gan` was trained by, and favours it"
     if recipe["loss_weights"]["content"]:
         network, weights = recipe["content"]["network"], recipe["content"]["weights"]
         origin = WORDS["cards"]["networks"][network] if weights == "default" else f"with the weights in {weights}"
         content = f" The content loss looks through `{network}`, {origin}."
-        favours = "that it was trained by, and favours it"
+        favours = "that this model was trained by, and favours it"
     given = {**recipe, **({"camera": record["camera"]} if "camera" in record else {})}
     template = Path(__file__).with_name("card.md").read_text(encoding="utf-8")
     return template.format(
