@@ -134,15 +134,20 @@ def save_image(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """A function (script) -> its output; it runs with a disk of 256 KiB, which nobody else sees, as its argument."""
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """A function (script, size) -> its output; it runs with a small disk, which nobody else sees, as its argument."""
     folder = tmp_path_factory.mktemp("disk")
-    mounted = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=256k none "$0" && exec "$@" "$0"', str(folder)]
-    if shutil.which("unshare") is None or subprocess.run([*mounted, "true"], capture_output=True).returncode:
+
+    def mounted(size: str) -> list[str]:
+        script = f'mount -t tmpfs -o size={size} none "$0" && exec "$@" "$0"'
+        return ["unshare", "-rm", "sh", "-c", script, str(folder)]
+
+    if shutil.which("unshare") is None or subprocess.run([*mounted("1m"), "true"], capture_output=True).returncode:
         pytest.skip("needs Linux with user namespaces to mount a small disk")
 
-    def run(script: str) -> str:
-        found = subprocess.run([*mounted, sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+    def run(script: str, size: str = "256k") -> str:
+        command = [*mounted(size), sys.executable, "-c", script]
+        found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
         assert found.returncode == 0, found.stderr
         return found.stdout
 

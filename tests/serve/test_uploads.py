@@ -161,17 +161,20 @@ def test_who_comes_when_there_is_no_room_is_told_when_to_ask_again(serve, limits
 
 
 def test_where_the_disk_has_no_room_for_an_enlargement_it_says_when_to_ask_again(small_disk):
-    said = small_disk("""if True:
+    said = small_disk(
+        """if True:
         import sys
         from pathlib import Path
         import numpy as np
         from tests.serve.server import Server, png
         server = Server(Path(sys.argv[1]) / "folder", free_bytes=1)
-        noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+        noise = np.random.default_rng(0).integers(0, 256, (192, 192, 3), np.uint8)  # whose enlargement takes 1.7 MB
         answer = server.send("enhance", png(noise), "noise.png")
         server.close()
         print(answer.status_code, answer.headers["Retry-After"], answer.json()["detail"])
-    """)
+    """,
+        "1m",
+    )
     assert said.startswith("503 60 noise.png: ") and "the disk is full" in said
 
 

@@ -169,7 +169,7 @@ def test_consistency_map_reduces_as_matlab_does(page, tmp_path):
 
 def test_a_comparison_that_another_result_overtakes_is_told_of_nowhere(page, tmp_path):
     enlarge(page, picture(96, 64, tmp_path))  # 4 strips
-    page.evaluate("const soon = setTimeout; window.setTimeout = (call, ms) => soon(call, ms || 2000)")
+    page.evaluate("() => { const soon = setTimeout; window.setTimeout = (call, ms) => soon(call, ms || 2000); }")
     page.get_by_role("button", name="Compare with the original").click()
     enlarge(page, picture(40, 30, tmp_path, "other.png"))
     page.wait_for_timeout(8500)

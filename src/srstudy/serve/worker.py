@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import math
 import os
 import secrets
@@ -96,7 +97,7 @@ class Lane(threading.Thread):
 
     def _do(self, job: Job) -> None:
         self._far, self._moved, self.job = (0.0, job["total"]), time.monotonic(), job
-        source = self._jobs.place(job["id"]) / job["file"]
+        source, failed = self._jobs.place(job["id"]) / job["file"], None
         try:
             target = self._enlarge(source, job)
         except _Stop:
@@ -110,10 +111,13 @@ class Lane(threading.Thread):
             said = said.replace(str(source.parent), "")
             full = "disk is full" in said or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
             status = 413 if isinstance(error, _TooLarge) else 503 if full else 422
-            self._jobs.end(job, "failed", error=said, status=status)
+            failed = {"error": said, "status": status}
         else:
             size = target.stat().st_size
             self._jobs.end(job, "done", done=self._far[1], total=self._far[1], output=target.name, bytes=size)
+        if failed:  # only now libvips has closed what it was writing: before, a full disk takes nothing into the store
+            gc.collect()
+            self._jobs.end(job, "failed", **failed)
 
     def _enlarge(self, source: Path, job: Job) -> Path:
         asked = dict(job["settings"])
