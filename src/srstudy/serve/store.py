@@ -28,6 +28,7 @@ class SqliteStore:
             database = sqlite3.connect(self._path, timeout=30, isolation_level=None)
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=NORMAL")
+            database.execute("PRAGMA cache_size=-256")  # KiB; each of 40 threads would fill 2 MB in time
             database.execute("CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, state TEXT, job TEXT)")
             database.execute("CREATE INDEX IF NOT EXISTS states ON jobs (state)")
             self._local.database = database
