@@ -1,8 +1,9 @@
-"""How `srstudy serve` bears up: `python benchmarks/serve.py rate | load | abuse`.
+"""How `srstudy serve` bears up: `python benchmarks/serve.py rate | load | abuse | first`.
 
 `rate`: photographs of 640x480 beside `srstudy enhance`'s own calls, in one run. `load`: many small photographs by many
 clients, the server killed and started again in the middle; every answer is compared with the one that belongs to it.
 `abuse`: uploads with bytes turned over, pictures that unfold to much, clients that are slow or go away.
+`first`: from the server's start to its first photograph.
 """
 
 from __future__ import annotations
@@ -206,6 +207,15 @@ def abuse(options: argparse.Namespace, folder: Path) -> None:
     server.end()
 
 
+def first(options: argparse.Namespace, folder: Path) -> None:
+    """Seconds from the start of the server until it has answered a photograph."""
+    content, began = PHOTOS[0].read_bytes(), time.perf_counter()
+    server = Server(folder / "jobs")
+    ask(server.address, content, model=options.model).raise_for_status()
+    print(f"{PHOTOS[0].name}: {time.perf_counter() - began:.1f} s")
+    server.end()
+
+
 def bomb() -> bytes:
     """A PNG of a few hundred kilobytes that says it is 100,000 x 100,000."""
 
@@ -220,13 +230,13 @@ def bomb() -> bytes:
 def main() -> int:
     """Run one of them in a temporary folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("rate", "load", "abuse"))
+    parser.add_argument("what", choices=("rate", "load", "abuse", "first"))
     parser.add_argument("--model", default="fast")
     parser.add_argument("--requests", type=int, default=10_000, help="of load and abuse (%(default)s)")
     parser.add_argument("--clients", type=int, default=100)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        {"rate": rate, "load": load, "abuse": abuse}[options.what](options, Path(folder))
+        {"rate": rate, "load": load, "abuse": abuse, "first": first}[options.what](options, Path(folder))
     return 0
 
 

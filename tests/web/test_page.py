@@ -181,6 +181,20 @@ def test_a_comparison_that_another_result_overtakes_is_told_of_nowhere(page, tmp
     assert not any("lr_consistency_psnr_db" in record["what"] for record in records)
 
 
+def test_a_comparison_whose_result_is_given_up_writes_into_no_record(page, tmp_path):
+    enlarge(page, picture(96, 64, tmp_path))  # 4 strips
+    page.evaluate("() => { const soon = setTimeout; window.setTimeout = (call, ms) => soon(call, ms || 500); }")
+    page.get_by_role("button", name="Compare with the original").click()
+    begin(page, picture(600, 400, tmp_path, "large.png"))  # its canvases are given back
+    page.wait_for_timeout(4000)
+    assert page.locator("#work").is_visible()
+    page.get_by_role("button", name="Cancel").click()
+    page.reload()
+    with page.expect_download() as download:
+        page.locator("#history li").get_by_text("Record").click()
+    assert "lr_consistency_psnr_db" not in json.loads(Path(download.value.path()).read_text())["what"]
+
+
 @pytest.mark.parametrize("at_server", [False, True])
 def test_what_is_transparent_is_white_before_and_after(page, tmp_path, at_server):
     with Image.open(picture(60, 40, tmp_path)) as photo:

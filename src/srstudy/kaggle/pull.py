@@ -72,11 +72,10 @@ def _settle(study: Study, ledger: Ledger, manifest: dict[str, Any], name: str, n
         if further and (run["step"] or manifest["state"] == "running"):  # then there may be a later one
             ledger.progress[name] = {"slug": slug, "step": run["step"], "inputs": inputs}
         return f"{name}: step {run['step']} of {study.run(name).steps}; `make kaggle` goes on."
-    ledger.progress.pop(name, None)
-    if "earlier" in run:
-        return f"{name}: was complete in {run['earlier']} already, and is not fetched again."
-    _place(study, manifest["files"], name, new)
-    return f"{name}: complete."
+    if "earlier" not in run:
+        _place(study, manifest["files"], name, new)
+    ledger.progress.pop(name, None)  # only now: what did not come whole is still to be gone on with
+    return f"{name}: " + (f"was complete in {run['earlier']} already." if "earlier" in run else "complete.")
 
 
 def _place(study: Study, files: dict[str, str], name: str, new: Path) -> None:
