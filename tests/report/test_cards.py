@@ -104,11 +104,11 @@ def test_the_card_gives_the_recipe_camera_and_network_that_took_part(released):
     text = card(released, GAN)
     assert "on top of `psnr`" in text
     assert "`hed-vgg16`, a VGG16 that others trained on ImageNet, then to find edges." in text
-    assert "content loss that it was trained by" in text
+    assert "that this model was trained by" in text
     assert "simulated street camera whose" not in text
     pixels_alone = card(released, NAME)
     assert "hed-vgg16`" not in pixels_alone.partition("```yaml")[0]
-    assert "content loss that others were trained by" in pixels_alone
+    assert "that `gan` was trained by" in pixels_alone
 
     path = released.root / "reports" / "runs" / f"{GAN}.json"
     run = json.loads(path.read_text(encoding="utf-8"))
