@@ -12,6 +12,7 @@ import time
 import tracemalloc
 import zlib
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -253,6 +254,20 @@ def test_a_run_goes_on_behind_the_last_segment_and_drops_those_of_another_plan(e
     resumed = target.read_bytes(), (tmp_path / "frames.csv").read_bytes()
     assert enhance(source, plan={"strength": 1})[1] == facts
     assert (target.read_bytes(), (tmp_path / "frames.csv").read_bytes()) == resumed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no colon in names")
+def test_a_time_of_day_in_a_name_is_no_protocol(engine, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source, target = write(tmp_path / "a.mp4", PICTURES[:2]), Path("2024-01-01T12:30-x4.mp4")
+    enhance_clip(source, target, Path("rows.csv"), engine, PLAIN, "h264", {}, lambda done, total: None)
+    assert len(read(target.absolute())[0]) == 2
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4", "avi"])
+def test_a_clip_says_how_many_frames_it_has(tmp_path, ending):
+    with (opened := open_clip(write(tmp_path / f"a.{ending}", PICTURES))).container:
+        assert clip.frames_said(opened) == len(PICTURES)
 
 
 KILLED = """

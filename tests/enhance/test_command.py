@@ -6,12 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 from tests.enhance.footage import write
 
+from srstudy.enhance import photo as photos
 from srstudy.enhance.command import main
 
 SCRIPT = """
@@ -57,6 +59,25 @@ def test_a_file_is_enlarged_into_a_file_by_the_steps_given(folder, tmp_path, cap
     said, settings = capsys.readouterr(), json.loads((tmp_path / "large.tif.record.json").read_text())["settings"]
     assert "large.tif" in said.out and "no evidence of identity" in said.err
     assert settings["steps"] == {"denoise": 6, "strength": 0.5, "clahe": True, "mark": True} and settings["gps"]
+
+
+def test_ctrl_c_stops_a_photograph_while_it_is_written(tmp_path, save_image, photo, monkeypatch):
+    """The signal comes when libvips has begun to write, in code that is not Python's."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("one.png", "two.png"):
+        save_image(np.tile(photo[:64, :64], (12, 1, 1)), f"in/{name}")
+    inner, read = photos.Reader.__call__, []
+
+    def call(self, first, last):
+        read.append(threading.current_thread())
+        if len(read) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+        return inner(self, first, last)
+
+    monkeypatch.setattr(photos.Reader, "__call__", call)
+    assert run("in", "-o", "out", "-t", "64") == 130
+    assert read[3] is not threading.main_thread() and len(read) < 8
+    assert not [path for path in (tmp_path / "out").iterdir() if path.suffix == ".png"]
 
 
 def test_a_stop_between_a_photograph_and_its_record_costs_nothing(folder, tmp_path, monkeypatch):

@@ -102,6 +102,20 @@ def test_the_place_is_kept_on_request(enlarge, save_image, small, tmp_path, writ
     assert [float(part) for part in place[2]] == [52, 31, 12] and "52,31.2N" in xmp and "SERIAL" not in xmp
 
 
+def test_a_tiff_has_in_its_xmp_what_others_have_in_exif(enlarge, save_image, small, tmp_path):
+    exif = Image.Exif()
+    exif.update({Base.Artist: "Ada L.", Base.Copyright: "hers", Base.ImageDescription: "a street"})
+    exif[IFD.Exif] = {Base.FNumber: 2.8, Base.ExposureTime: 1 / 250}
+    exif[IFD.GPSInfo] = {1: "N", 2: (52.0, 31.0, 12.0), 3: "W", 4: (13.5, 0.0, 36.0)}
+    enlarge(save_image(small, "camera.jpg", exif=exif), "out.tif", gps=True)
+    for wanted in ('tiff:Artist="Ada L."', 'tiff:Copyright="hers"', 'tiff:ImageDescription="a street"',
+                   'exif:FNumber="14/5"', 'exif:ExposureTime="1/250"',
+                   'exif:GPSLatitude="52,31.200000N"', 'exif:GPSLongitude="13,30.600000W"'):  # fmt: skip
+        assert wanted in read(tmp_path / "out.tif")[3]
+    enlarge(tmp_path / "camera.jpg", "out.tif")
+    assert "GPS" not in read(tmp_path / "out.tif")[3]
+
+
 def test_a_tiff_keeps_what_lies_in_directories_of_its_own(enlarge, save_image, small, tmp_path):
     exif = Image.Exif()
     exif[IFD.Exif] = {Base.DateTimeOriginal: "2021:05:04 10:11:12", Base.FNumber: 2.8}

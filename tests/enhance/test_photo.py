@@ -1,7 +1,7 @@
 """Any photograph: what it shows, its depth and its transparency are enlarged, in any format; what can't be, is said."""
 
 import io
-from concurrent.futures import ThreadPoolExecutor
+import threading
 
 import av
 import numpy as np
@@ -173,10 +173,14 @@ def test_two_threads_never_get_each_others_picture(photo):
     alone = [denoised(picture, 6.0) for picture in pictures]
 
     def many(number):
-        return all(np.array_equal(denoised(pictures[number], 6.0), alone[number]) for _ in range(40))
+        same.append(all(np.array_equal(denoised(pictures[number], 6.0), alone[number]) for _ in range(40)))
 
-    with ThreadPoolExecutor(2) as pool:
-        assert all(pool.map(many, range(2)))
+    same, threads = [], [threading.Thread(target=many, args=(number,), daemon=True) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)  # one that waits for the other for ever fails the test
+    assert same == [True, True]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA"])
@@ -252,10 +256,25 @@ def test_what_is_no_photograph_is_said_in_a_sentence(tmp_path):
             open_photo(tmp_path / name)
 
 
+def test_what_libvips_lacks_a_decoder_for_is_not_called_damaged(monkeypatch, tmp_path, save_image, small):
+    path = save_image(small, "a.avif").rename(tmp_path / "a.heic")
+    said = "VipsForeignLoad: a\nheif: Unsupported feature: Support for this compression format has not been built in"
+    error = pyvips.Error("unable to load", said)
+    monkeypatch.setattr(pyvips.Image, "new_from_file", lambda *_, **more: (_ for _ in ()).throw(error))
+    with pytest.raises(StudyError, match=r"a\.heic: not an image that can be read; convert it to"):
+        open_photo(path)
+
+
+@pytest.mark.parametrize("ending", ["bmp", "jp2"])
+def test_what_is_read_in_8_bits_of_colour_says_so(save_image, small, ending):
+    assert "read as RGB of 8 bits, over white" in open_photo(save_image(small, f"a.{ending}")).notes
+    assert open_photo(save_image(small, "a.png")).notes == []
+
+
 def test_what_is_too_large_is_refused(enlarge, save_image, small, monkeypatch):
     wide = save_image(np.zeros((1, 16_500), np.uint8), "wide.png")
     for ending in ("jpg", "webp", "avif"):
-        with pytest.raises(StudyError, match=rf"66000x4 is more than \.{ending} holds; write .tif or .png, by --ext"):
+        with pytest.raises(StudyError, match=rf"66000x4 is more than \.{ending} holds; write .tif or .png\."):
             enlarge(wide, f"out.{ending}")
     monkeypatch.setattr("srstudy.enhance.original.MOST_PIXELS", 1000)
     with pytest.raises(StudyError, match="30x40 is too large"):

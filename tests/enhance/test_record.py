@@ -16,7 +16,8 @@ from srstudy.enhance.engine import Engine
 from srstudy.enhance.models import find_model
 from srstudy.enhance.record import beside, notes, page, read_record
 from srstudy.enhance.steps import Steps
-from srstudy.enhance.work import Settings, enhance, verify
+from srstudy.enhance.verify import verify
+from srstudy.enhance.work import Settings, enhance
 
 ALL = Steps(denoise=6, strength=0.5, clahe=True)
 EQUAL = "equal: the pixels of the output are what the original gives"
@@ -162,6 +163,10 @@ def test_a_new_output_never_stands_beside_an_older_record(make, monkeypatch):
     make()
     left = target.with_name(f".{target.name}.parts")
     left.mkdir()
+    record.rename(record.with_suffix(".away"))
+    with pytest.raises(StudyError, match="no record says that it is an output; move it away"):
+        make()  # a file of somebody's, where a clip was stopped half way
+    record.with_suffix(".away").rename(record)
     settings = Settings("psnr", "evidence", codec="ffv1", steps=ALL)
     engine = Engine(find_model("psnr"), "evidence")
     assert not enhance(target.parent.parent / "a.png", target, settings, engine, lambda done, total: None)

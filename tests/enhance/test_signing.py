@@ -11,7 +11,8 @@ from srstudy import StudyError
 from srstudy.enhance.metadata import SOURCE_TYPE
 from srstudy.enhance.record import beside
 from srstudy.enhance.signing import Signer
-from srstudy.enhance.work import Settings, enhance, verify
+from srstudy.enhance.verify import verify
+from srstudy.enhance.work import Settings, enhance
 from srstudy.files import sha256
 
 c2pa = pytest.importorskip("c2pa")

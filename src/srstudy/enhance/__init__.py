@@ -1,13 +1,13 @@
 """Photographs and clips, enlarged four times, with a record of what was done. Needs no TensorFlow.
 
 command     the shell's words                      models      names -> an ONNX file and its card
-work        one file, and its record again         record      JSON, and a page to print
+work        one file and its record                record      JSON, and a page to print
 original    any photograph, read in rows           clip        any clip, in segments
 photo       its enlargement, in strips             bar         how far it is
 tiles       tiled is equal to whole                writing     segments -> a clip with its sound
 steps       denoising, blend, CLAHE, mark          metadata    what is kept of EXIF and XMP
 engine      the network                            signing     content credentials
-looks       aliased? heavily compressed?
+looks       aliased? heavily compressed?           verify      a record, derived again
 export      Keras -> what `engine` runs, by TensorFlow
 """
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from srstudy.enhance.writing import WIDEST, Format, join, write_segment
 from srstudy.files import replacing, write_json
 from srstudy.photos.clips import DEINTERLACER, Clip, Frame, open_clip
 
+CLAIM = "output"  # a file among the segments
 HIGHEST = 99.0  # dB, of frames that are equal
 LONGEST, SHORTEST, SEGMENT = 250, 16, 32_000_000  # frames of a segment at most and at least; px of LR in it
 
@@ -33,6 +34,24 @@ LONGEST, SHORTEST, SEGMENT = 250, 16, 32_000_000  # frames of a segment at most 
 def parts_of(target: Path) -> Path:
     """The folder of a clip's finished segments, which is removed at the end."""
     return target.with_name(f".{target.name}.parts")
+
+
+def claim(target: Path) -> None:
+    """Drop the record of an output that is about to be replaced; until the new one is there, this says whose it is."""
+    parts_of(target).mkdir(exist_ok=True)
+    (parts_of(target) / CLAIM).touch()
+    drop_record(target)
+
+
+def is_claimed(target: Path) -> bool:
+    """Whether what is there without a record is an output all the same: the run was stopped between the two."""
+    return (parts_of(target) / CLAIM).is_file()
+
+
+def frames_said(clip: Clip) -> int:
+    """How many frames a clip has, as its container says or as its duration and rate give; 0 where it says neither."""
+    seconds = (clip.stream.duration or 0) * clip.time_base or Fraction(clip.container.duration or 0, av.time_base)
+    return clip.stream.frames or round(seconds * clip.rate)  # Matroska and FLV know the duration of the whole alone
 
 
 def enhance_clip(path: Path, target: Path, frames_file: Path, engine: Engine, steps: Steps, codec: str,
@@ -44,6 +63,7 @@ def enhance_clip(path: Path, target: Path, frames_file: Path, engine: Engine, st
     The caller removes `parts_of(target)` when all that it writes besides is there.
     `reading` is how `open_clip` shall. Raises StudyError for a clip that can't be read, and when the disk is full.
     """
+    target = target.absolute()  # FFmpeg takes what stands before a colon, as in a time of day, for a protocol
     folder, clip = parts_of(target), open_clip(path, **reading)
     with clip.container:
         frames = clip.frames()
@@ -52,7 +72,7 @@ def enhance_clip(path: Path, target: Path, frames_file: Path, engine: Engine, st
         how = Format(codec, SCALE * width, SCALE * height, clip.rate, clip.time_base, clip.shape, first.colour)
         if codec == "h264" and max(how.width, how.height) > WIDEST:
             raise StudyError(f"{path}: {how.width}x{how.height} is more than H.264 holds; use --codec ffv1.")
-        total = clip.stream.frames or round(float(clip.stream.duration or 0) * clip.time_base * clip.rate)
+        total = frames_said(clip)
         offset = min(first.pts, round((clip.container.start_time or 0) / 1_000_000 / clip.time_base))
         _drop_others(folder, plan)
         segments, count, others = [], 0, 0
@@ -71,7 +91,7 @@ def enhance_clip(path: Path, target: Path, frames_file: Path, engine: Engine, st
             others += group.fitted
         with replacing(target) as temporary:
             left_out = join(segments, clip, offset, temporary, lambda: progress(count, max(total, count)))
-            drop_record(target)
+            claim(target)
         facts = _facts(clip, how, offset) | {"frames_fitted": others, "left_out": left_out}
         facts |= _summary(segments, frames_file)
     return facts
@@ -91,7 +111,8 @@ def _drop_others(folder: Path, plan: dict[str, Any]) -> None:
     """Make the folder of segments, without those of another plan."""
     noted, said = folder / "plan.json", json.loads(json.dumps(plan))
     if not noted.is_file() or json.loads(noted.read_text(encoding="utf-8")) != said:
-        shutil.rmtree(folder, ignore_errors=True)
+        for piece in folder.glob("[0-9]*"):
+            piece.unlink()
         write_json(noted, said)
 
 

@@ -107,7 +107,8 @@ def _enhance(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     from srstudy.enhance.record import beside
-    from srstudy.enhance.work import sentence, verify
+    from srstudy.enhance.verify import verify
+    from srstudy.enhance.work import sentence
 
     good = True
     for path in map(Path, options.records):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ KEPT_OF_EXIF = [
     Base.DateTimeOriginal, Base.DateTimeDigitized, Base.OffsetTime, Base.OffsetTimeOriginal, Base.SubsecTimeOriginal,
     Base.ExposureTime, Base.FNumber, Base.ISOSpeedRatings, Base.FocalLength,
 ]  # fmt: skip
+RATIOS = [Base.ExposureTime, Base.FNumber, Base.FocalLength]
+ANGLES = {"GPSLatitude": ExifTags.GPS.GPSLatitude, "GPSLongitude": ExifTags.GPS.GPSLongitude}
 # A trained network filled in what was not there. IPTC has "algorithmicallyEnhanced" for sharpening and the like.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 SPACES = {
@@ -38,7 +41,8 @@ MOST_XMP = 1 << 20  # bytes; a packet with more is not read
 def with_metadata(image: pyvips.Image, original: Path, tool: str, gps: bool = False) -> pyvips.Image:
     """`image`, to be saved in any format, with what is kept of the original's EXIF and XMP. Damaged tags are left out.
 
-    It has no metadata of its own before. TIFF has no EXIF here: what is kept of it stands in XMP, as for every format.
+    It has no metadata of its own before. TIFF has no EXIF here: what is kept of it stands in XMP, as for every format,
+    but for sensitivity, altitude and the offsets of its times.
     """
     (kept, known), xmp = _kept(Image.Exif(), gps), b""
     with suppress(Exception), Image.open(original) as opened:  # whatever is wrong with it, the picture is not
@@ -65,11 +69,29 @@ def _kept(exif: Image.Exif, gps: bool) -> tuple[Image.Exif, dict[tuple[str, str]
         str(date or "").replace(":", "-", 2).replace(" ", "T")
         for date in (details.get(Base.DateTimeOriginal), kept.get(Base.DateTime))
     )
-    known = {("tiff", "Make"): kept.get(Base.Make), ("tiff", "Model"): kept.get(Base.Model)}
+    known = {("tiff", tag.name): kept.get(tag) for tag in KEPT if tag != Base.DateTime}
+    known |= {("exif", tag.name): _ratio(details[tag]) for tag in RATIOS if tag in details}
+    known |= {("exif", name): _angle(place, number) for name, number in ANGLES.items()}
     known |= {("exif", "DateTimeOriginal"): taken, ("xmp", "ModifyDate"): changed}
     result = Image.Exif()
     result.update(kept | {IFD.Exif: details} | ({IFD.GPSInfo: place} if place else {}))
     return result, {key: "".join(filter(str.isprintable, str(value))) for key, value in known.items() if value}
+
+
+def _ratio(value: Any) -> str:
+    """A number as EXIF's part of XMP has it."""
+    with suppress(Exception):
+        return "{}/{}".format(*Fraction(float(value)).limit_denominator(100_000).as_integer_ratio())
+    return ""
+
+
+def _angle(place: Mapping[int, Any], number: int) -> str:
+    """A latitude or longitude of EXIF as XMP has it: degrees,minutes and its side of the world."""
+    with suppress(Exception):
+        degrees, minutes, seconds = map(float, place[number])
+        degrees, minutes = divmod(60 * degrees + minutes + seconds / 60, 60)
+        return f"{degrees:.0f},{minutes:.6f}{place[number - 1]}"
+    return ""
 
 
 def _sound(tags: Mapping[int, Any], wanted: Iterable[int]) -> dict[int, Any]:

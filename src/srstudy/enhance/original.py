@@ -43,6 +43,8 @@ class Source:
 def open_photo(path: Path) -> Source:
     """Raises StudyError, naming the file, if it is no image, damaged, too large, or has samples of an unknown kind."""
     image, notes = _opened(path), [note for note in (looks_compressed(path),) if note]
+    if not image.get_typeof("vips-loader"):
+        notes.append("read as RGB of 8 bits, over white")
     if image.width * image.height > MOST_PIXELS:
         size = f"{image.width}x{image.height}"
         raise StudyError(f"{path}: {size} is too large (over {MOST_PIXELS:,} px); cut out a part.")
@@ -122,7 +124,7 @@ def _reason(error: pyvips.Error, path: Path) -> str:
         return "no such image; check the path"
     if path.is_dir():
         return "a folder, no image; give a file"
-    if "not a known file format" in str(error.detail):
+    if any(words in str(error.detail) for words in ("not a known file format", "has not been built in")):
         return "not an image that can be read; convert it to .png, .jpg or .tif"
     said = " ".join(str(error.detail).split("\n")[0].split())
     return f"damaged image ({said or error.message}); replace it"

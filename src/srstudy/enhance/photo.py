@@ -11,6 +11,7 @@ import gc
 import struct
 import zlib
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,10 +101,10 @@ def enhance_photo(source: Source, target: Path, engine: Engine, steps: Steps, to
     ending = target.suffix.lower()
     options, most = WRITTEN[ending]
     if max(height, width) > most:
-        raise StudyError(f"{source.path}: {width}x{height} is more than {ending} holds; write .tif or .png, by --ext.")
+        raise StudyError(f"{source.path}: {width}x{height} is more than {ending} holds; write .tif or .png.")
     deep, alpha = source.deep and ending in DEEP, source.alpha and ending not in NO_ALPHA
     if steps.clahe and deep:
-        raise StudyError(f"{source.path}: --clahe works on 8 bits; write .jpg, by --ext, or leave it out.")
+        raise StudyError(f"{source.path}: --clahe works on 8 bits, not on this file's 16; leave it out.")
     if steps.denoise and source.deep:
         raise StudyError(f"{source.path}: --denoise works on 8 bits, not on this file's 16; leave it out.")
     text = label(height, width) if steps.mark else None
@@ -121,7 +122,7 @@ def enhance_photo(source: Source, target: Path, engine: Engine, steps: Steps, to
         image = with_metadata(image, source.path, tool, gps)
         if not source.gray:
             image.set_type(pyvips.GValue.blob_type, "icc-profile-data", pyvips.Image.profile_load("srgb"))
-        image.write_to_file(f"{target}{options}")
+        _write(image, f"{target}{options}", pipe)
     except pyvips.Error as error:
         raise pipe.error or _not_written(error, source.path) from None
     finally:
@@ -129,6 +130,19 @@ def enhance_photo(source: Source, target: Path, engine: Engine, steps: Steps, to
     if pipe.error:
         raise pipe.error
     return consistency
+
+
+def _write(image: pyvips.Image, target: str, pipe: Pipe) -> None:
+    """Write in another thread: in libvips's code, this one would hear of Ctrl-C only when all is written."""
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(image.write_to_file, target)
+        try:
+            while not writing.done():
+                wait([writing], timeout=0.5)  # Windows hears nothing in a wait without an end
+        except BaseException as error:
+            pipe.error = pipe.error or error
+            raise
+        writing.result()
 
 
 def _strips(source: Source, engine: Engine, steps: Steps, tile: int | None, consistency: Consistency,
@@ -167,7 +181,7 @@ class Pipe:
 
     def _read(self, size: int) -> bytes:
         try:
-            if not self._rest:
+            if not self._rest and not self.error:
                 self._rest = memoryview(next(self._content, b""))
         except BaseException as error:
             self.error = error

@@ -17,6 +17,7 @@ import pyvips
 
 from srstudy import StudyError, __version__
 from srstudy.enhance.models import CAUTION
+from srstudy.enhance.steps import LIBVIPS
 from srstudy.files import replacing, write_json, write_text
 
 TOOL = f"srstudy {__version__}"
@@ -34,11 +35,10 @@ def beside(target: Path, what: str) -> Path:
 def software() -> dict[str, str]:
     """Versions of what computes, reads and writes."""
     packages = {name: version(name) for name in ("numpy", "openvino", "av", "pyvips", "pillow")}
-    vips = ".".join(str(pyvips.version(part)) for part in range(3))
     return {
         "tool": TOOL,
         **packages,
-        "libvips": vips,
+        "libvips": LIBVIPS,
         "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
     }
 

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from srstudy.enhance.engine import SCALE
 
+LIBVIPS = ".".join(str(pyvips.version(part)) for part in range(3))
 MARK = "AI x4: no evidence"
 WINDOW, SLOPE = 91, 3  # of CLAHE: px of SR a side, and how much steeper a level's step may become
 DENOISE_REACH = 8  # px: half of the search window, and half a patch
@@ -41,12 +42,11 @@ class Steps:
     def recorded(self, model: str, marked: bool) -> list[dict[str, Any]]:
         """Each step in order, with its parameters and what explains it; `marked`: whether the mark had room."""
         libavfilter = ".".join(map(str, av.library_versions["libavfilter"]))
-        libvips = ".".join(str(pyvips.version(part)) for part in range(3))
         done = [
             ("denoise", self.denoise, {"strength": self.denoise, "libavfilter": libavfilter}),
             ("enlarge", True, {"scale": SCALE, "model": model}),
             ("strength", self.strength < 1, {"share of the network": self.strength, "pillow": version("pillow")}),
-            ("clahe", self.clahe, {"window, at most": WINDOW, "slope": SLOPE, "libvips": libvips}),
+            ("clahe", self.clahe, {"window, at most": WINDOW, "slope": SLOPE, "libvips": LIBVIPS}),
             ("mark", self.mark and marked, {"text": MARK}),
         ]
         return [{"step": name, "reference": REFERENCES[name], **more} for name, wanted, more in done if wanted]

@@ -1,4 +1,4 @@
-"""One file, photograph or clip, from the original to the enlargement and its record; and a record, derived again."""
+"""One file, photograph or clip, from the original to the enlargement and its record."""
 
 from __future__ import annotations
 
@@ -6,25 +6,22 @@ import errno
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyvips
 from filelock import FileLock, Timeout
 
 from srstudy import StudyError
 from srstudy.enhance import CLIPS, clip, photo, signing
 from srstudy.enhance.engine import SCALE, Engine
-from srstudy.enhance.models import CAUTION, card, find_model
+from srstudy.enhance.models import CAUTION, card
 from srstudy.enhance.original import open_photo
-from srstudy.enhance.record import TOOL, beside, drop_record, read_record, software, write_record
+from srstudy.enhance.record import TOOL, beside, read_record, software, write_record
 from srstudy.enhance.steps import Steps, label
 from srstudy.enhance.writing import CONTAINERS, container_for
 from srstudy.files import replacing, sha256
@@ -138,7 +135,7 @@ def _enhance(source: Path, target: Path, settings: Settings, engine: Engine, pro
         raise StudyError(f"{printable(odd[0])}: a name that is not UTF-8; rename it.")
     if target.exists() and target.samefile(source):
         raise StudyError(f"{target}: is the original, which stays as it is; give another folder or --suffix.")
-    if target.exists() and not (beside(target, "record.json").is_file() or clip.parts_of(target).is_dir()):
+    if target.exists() and not (beside(target, "record.json").is_file() or clip.is_claimed(target)):
         raise StudyError(f"{target}: is there already, and no record says that it is an output; move it away.")
     if len(os.fsencode(target.name)) > LONGEST:
         raise StudyError(f"{target.name}: is too long a name for what lies beside it; give a shorter one.")
@@ -169,7 +166,7 @@ def _enhance(source: Path, target: Path, settings: Settings, engine: Engine, pro
         "steps": settings.steps.recorded(model["name"], not facts["too_small_for_the_mark"]),
         "model": model,
         "settings": given,
-        "computed_by": {"mode": settings.mode, **engine.describe(_deep(facts))},
+        "computed_by": {"mode": settings.mode, **engine.describe(computed_deep(facts))},
         "software": software(),
         "began": began,
         "ended": _now(),
@@ -192,8 +189,7 @@ def _photo(source: Path, target: Path, settings: Settings, engine: Engine,
     with replacing(target) as temporary:
         how = settings.steps, TOOL, settings.tile, settings.gps, more
         consistency = photo.enhance_photo(opened, temporary, engine, *how)
-        clip.parts_of(target).mkdir(exist_ok=True)  # until its record is there: an output that may be made again
-        drop_record(target)
+        clip.claim(target)
     kind = {
         "kind": "photograph",
         "width": width,
@@ -214,7 +210,7 @@ def _clip(
     return {"kind": "clip", **facts, "each_frame": {"file": frames.name, "sha256": sha256(frames)}}
 
 
-def _deep(facts: dict[str, Any]) -> bool:
+def computed_deep(facts: dict[str, Any]) -> bool:
     """Whether 16 bits were computed with; of clips, 8 are read."""
     return facts.get("bits_read", facts["bits"]) == 16
 
@@ -237,70 +233,6 @@ def _is_done(target: Path, original: dict, model: dict, settings: dict, signer: 
 
 def _from(folder: Path, path: Path) -> str:
     try:
-        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+        return Path(os.path.relpath(path.parent.resolve() / path.name, folder.resolve())).as_posix()
     except ValueError:  # another drive of Windows
         return str(path.resolve())
-
-
-def verify(path: Path, original: Path | None, progress: Progress) -> tuple[bool, str]:
-    """Derive a record's output again from the original; whether it is the same to a level, and a sentence.
-
-    The original is looked for where the record says, then beside it. Raises StudyError if it, the model or the output
-    is missing or has changed.
-    """
-    record = read_record(path)
-    named = path.parent / record["input"]["file"]
-    source = original or (named if named.is_file() else path.with_name(named.name))
-    target, settings = path.parent / record["output"]["file"], record["settings"]
-    model = path.parent / record["model"]["file"]
-    model = model if model.is_file() else find_model(settings["model"])
-    for name, file in (("input", source), ("output", target), ("model", model)):
-        called = {"input": "original"}.get(name, name)
-        if not file.is_file():
-            way_out = ", or give its place by --original" if name == "input" else ""
-            raise StudyError(f"{file}: the {called} is not there; put it there{way_out}.")
-        if sha256(file) != record[name]["sha256"]:
-            raise StudyError(f"{file}: the {called} has changed since it was recorded; it can't be verified.")
-    try:
-        given = Settings(**{**settings, "steps": Steps(**settings["steps"])})
-    except TypeError as error:
-        raise StudyError(f"{path}: is of another version of this tool ({error}); use that one.") from None
-    engine = Engine(model, given.mode)
-    if engine.integers and record["model"].get("integers_sha256", engine.integers) != engine.integers:
-        raise StudyError(f"{model}: its 8-bit integers have changed since it was recorded; it can't be verified.")
-    place = path.parent if os.access(path.parent, os.W_OK) else None  # a record may lie on a disk that is read-only
-    with tempfile.TemporaryDirectory(dir=place, prefix=".verify-") as folder:
-        again = Path(folder) / target.name
-        enhance(source, again, given, engine, progress)
-        worst, where = (_compare_clips if is_clip(source) else _compare_photos)(target, again)
-    if worst > 1:
-        then, now = record["computed_by"]["precision"], engine.describe(_deep(record["what"]))["precision"]
-        other = f"; it was computed in {then}, here in {now}" if then != now else ""
-        return False, f"different: by up to {worst} levels, {where}{other}"
-    return (
-        True,
-        f"within a level: at most 1, {where}"
-        if worst
-        else "equal: the pixels of the output are what the original gives",
-    )
-
-
-def _compare_photos(one: Path, other: Path) -> tuple[int, str]:
-    """The greatest difference in levels of 8 bits, rounded up, and where it is."""
-    first, second = (pyvips.Image.new_from_file(f"{path}[]", access="sequential") for path in (one, other))
-    if (first.width, first.height, first.bands) != (second.width, second.height, second.bands):
-        return 255, "in size"
-    most, place = (first.cast("int") - second.cast("int")).abs().max(x=True, y=True)
-    levels = -(-int(most) // (257 if first.format == "ushort" else 1))
-    return levels, f"first at column {place['x']}, row {place['y']}"
-
-
-def _compare_clips(one: Path, other: Path) -> tuple[int, str]:
-    first, second, worst, where = open_clip(one), open_clip(other), 0, ""
-    with first.container, second.container:
-        for number, (a, b) in enumerate(zip_longest(first.frames(), second.frames())):
-            if a is None or b is None or a.rgb.shape != b.rgb.shape or a.pts != b.pts:
-                return 255, f"in number, size or time of frames, from frame {number} on"
-            if a.md5 != b.md5 and (levels := np.abs(a.rgb.astype(np.int16) - b.rgb)).max() > worst:
-                worst, where = int(levels.max()), f"most in frame {number}"
-    return worst, where

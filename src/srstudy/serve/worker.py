@@ -14,12 +14,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn
 
 from PIL import Image
 
 from srstudy import StudyError
+from srstudy.enhance.clip import frames_said
 from srstudy.enhance.engine import Engine
 from srstudy.enhance.models import find_model
 from srstudy.enhance.original import open_photo
@@ -55,7 +57,7 @@ class Lane(threading.Thread):
         super().__init__(name=kind, daemon=True)
         self.job: Job | None = None
         self._kind, self._worker, self._jobs, self._limits, self._stopping = kind, worker, jobs, limits, stop
-        self._engines: dict[tuple[Path, str], Engine] = {}
+        self._load = lru_cache(maxsize=2)(Engine)
         self._far, self._moved, self._most, self._over = (0.0, 0.0), 0.0, math.inf, None
 
     def run(self) -> None:
@@ -139,7 +141,7 @@ class Lane(threading.Thread):
             with opened.container:
                 found = opened.stream
                 sizes = [(found.width, found.height)]
-                frames = found.frames or round(float(found.duration or 0) * opened.time_base * opened.rate)
+                frames = frames_said(opened)
             if job["lane"] == "photograph":
                 raise StudyError(f"{name}: is a clip; send it to /jobs.")
             if frames > limits.frames:
@@ -150,12 +152,7 @@ class Lane(threading.Thread):
         return (limits.frames, 0) if clip else (math.inf, width * height)
 
     def _engine(self, settings: Settings) -> Engine:
-        key = find_model(settings.model), settings.mode
-        if key not in self._engines:
-            while len(self._engines) > 1:
-                self._engines.pop(next(iter(self._engines)))
-            self._engines[key] = Engine(*key)
-        return self._engines[key]
+        return self._load(find_model(settings.model), settings.mode)
 
 
 def _as_sent(target: Path, name: str) -> None:
