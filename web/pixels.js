@@ -3,7 +3,7 @@
 export const SCALE = 4;
 const TILE = 176; // side of what the network is given at once: 128 px kept and 24 px of surroundings each way
 const REACH = 24; // a pixel of the output depends on no pixel of the input further away than this
-const MOST_SIDE = 16383, MOST_PIXELS = 268435456; // beyond, a canvas stays blank in some browser, without an error
+const MOST_SIDE = 4095; // of what is given: enlarged beyond, a canvas stays blank in some browser, without an error
 
 /** Tiles along one side: the network sees `first` to `last`, of which `start` to `stop` is kept. */
 function spans(length) {
@@ -29,7 +29,7 @@ export function tiles(width, height) {
 
 /** Why a picture of this size can't be enlarged, in words; nothing if it can. */
 export function tooLarge(width, height) {
-  if (Math.max(width, height) * SCALE <= MOST_SIDE && width * height * SCALE ** 2 <= MOST_PIXELS) return '';
+  if (Math.max(width, height) <= MOST_SIDE) return '';
   return `This picture is too large: ${width} × ${height} pixels. Up to 4,095 on a side can be enlarged `
     + 'here. Cut out the part that matters, and enlarge that.';
 }

@@ -53,7 +53,7 @@ export async function present(made, host) {
   const badge = [`Ran on ${backend}`, threads && `threads: ${threads}`, ms && `${ms} ms per tile`, note];
   $('badge').textContent = badge.filter(Boolean).join(' · ');
   for (const id of ['photo', 'check']) $(id).hidden = isClip;
-  for (const name of document.getElementsByClassName('made')) name.textContent = record.model ? 'network' : 'bicubic';
+  for (const name of document.getElementsByClassName('made')) name.textContent = networkOf(record) ? 'network' : 'bicubic';
   [$('clip').hidden, $('consistency').hidden, $('check').disabled] = [!isClip, true, false];
   Object.assign($('save'), { href: link('output', blob), download: file });
   if (isClip) {
@@ -69,6 +69,9 @@ export async function present(made, host) {
   $('done').focus();
   $('done').scrollIntoView();
 }
+
+/** The name of the network that took part; none where all is bicubic. A server's record names it also then. */
+const networkOf = ({ model, settings: { strength, steps } }) => ((strength ?? steps.strength) > 0 ? model?.name : null);
 
 /** Make the result small again and compare it with the original. */
 export async function check() {
@@ -87,7 +90,7 @@ export async function check() {
 
 function entry({ id, record, file, thumb }) {
   const url = URL.createObjectURL(thumb), item = make('li');
-  const words = [file, new Date(record.ended ?? Date.now()).toLocaleString(), record.model?.name ?? 'bicubic only'];
+  const words = [file, new Date(record.ended ?? Date.now()).toLocaleString(), networkOf(record) ?? 'bicubic only'];
   item.append(make('img', { src: url, alt: '', onload: () => URL.revokeObjectURL(url) }),
     make('p', { textContent: words.join(' · ') }),
     make('a', { textContent: 'Record', ariaLabel: `Record of ${file}`, download: `${file}.record.json`,

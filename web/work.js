@@ -93,13 +93,16 @@ export async function here(chosen, strength, chosenModel, signal) {
 
 /** By the server; what is shown as before is made here. */
 export async function byServer(chosen, strength, model, signal, server) {
-  const { file, kind, picture, rate = 25 } = chosen, isClip = kind === 'clip';
+  const { file, kind, picture } = chosen, isClip = kind === 'clip';
   const fields = { file, model, strength, mode: isClip ? 'view' : 'evidence' };
   let report; // from its beginning, which is after its turn came
   const onProgress = (...far) => (report ??= progress(isClip ? 'frames' : ''))(...far);
   const made = await enhance(server, isClip ? 'jobs' : 'enhance', fields, signal, onProgress);
   made.file ??= named(file, isClip ? 'mp4' : 'png');
-  if (isClip) return { ...made, clips: [file, made.blob], rate };
+  if (isClip) {
+    const [frames, seconds = 1] = made.record.what.rate.split('/');
+    return { ...made, clips: [file, made.blob], rate: frames / seconds };
+  }
   const engine = new Engine(signal), bitmap = await createImageBitmap(made.blob);
   const [before] = canvases(chosen), after = canvas(bitmap.width, bitmap.height);
   reading(after).drawImage(bitmap, 0, 0);

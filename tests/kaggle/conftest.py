@@ -72,6 +72,7 @@ def project(root, tmp_path, monkeypatch) -> Path:
         return plan.jobs(study, left, done, ledger.rates)
 
     monkeypatch.setattr(command, "due", due)
+    monkeypatch.setattr(command, "refresh", lambda study: None)
     monkeypatch.setattr(pack, "CARRIED", {})
     monkeypatch.setattr(pack, "_wheel", lambda root: b"wheel")
     monkeypatch.chdir(project)

@@ -115,12 +115,38 @@ def test_what_came_half_is_not_put_in_place_and_comes_with_the_next_pull(account
     assert all(Path(record.format(name)).is_file() for record in RECORDS for name in RUNS)
 
 
-def test_what_was_trained_on_other_settings_is_left_where_it_is(account, project, tmp_path, committed, capsys):
+def test_what_was_trained_on_other_settings_is_left(account, project, tmp_path, committed, capsys, monkeypatch):
     leave(account, pushed(account), tmp_path / "left", "complete")
-    Path(f"build/inputs/train-{RUNS[0]}.json").write_text("changed")
+    inputs = Path(f"build/inputs/train-{RUNS[0]}.json")  # as it was when that was pushed, until DVC is asked
+    monkeypatch.setattr(command, "refresh", lambda study: inputs.write_text("changed"))
     assert command.main(["pull"]) == 0
     assert f"{RUNS[0]}: was pushed with other settings" in capsys.readouterr().out
     assert not Path("models", RUNS[0]).exists() and Path("models", RUNS[1]).is_dir()
+
+
+def test_what_was_pulled_and_undone_comes_again_from_its_session(account, project, tmp_path, committed, capsys):
+    first = pushed(account)
+    leave(account, first, tmp_path / "first", "budget", recommended=1)
+    assert command.main(["pull"]) == 0
+    shutil.rmtree(Path("models", RUNS[0]))
+    leave(account, second := pushed(account), tmp_path / "second", "complete")
+    left = tmp_path / "second" / "session.json"
+    manifest = json.loads(left.read_text())
+    manifest["runs"][RUNS[0]]["earlier"] = first
+    left.write_text(json.dumps(manifest))
+    assert command.main(["pull"]) == 0 and not Path("models", RUNS[0]).exists()
+    assert f"{RUNS[0]}: was complete in {first} already; run `make kaggle-pull` again" in capsys.readouterr().out
+    assert command.main(["pull"]) == 0
+    texts = [Path(f"models/{name}/generator.keras").read_text().split(" of ")[1] for name in (RUNS[0], "recommended")]
+    assert texts == [first, second] and ledger().progress == {}
+
+
+def test_a_run_begins_anew_on_request(account, project, tmp_path, committed):
+    leave(account, pushed(account), tmp_path / "first", "budget", recommended=1)
+    assert command.main(["pull"]) == 0 and ledger().progress
+    assert command.main(["push", "--yes", "--anew"]) == 0
+    (slug,) = [slug for slug, one in ledger().sessions.items() if one["state"] != "pulled"]
+    assert account.kernels[slug].request.get("kernelDataSources", []) == [] and ledger().progress == {}
 
 
 def test_of_two_checkpoints_the_further_is_gone_on_with_whichever_is_pulled_last(project):

@@ -7,14 +7,13 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from srstudy import StudyError
-from srstudy.files import write_csv
+from srstudy.files import sha256, write_csv
 from srstudy.judge.distributions import fid, kid, moments, network
 from srstudy.judge.evaluate import Images, test_images
 from srstudy.judge.learned import BACKBONES, learned_distance
@@ -64,7 +63,7 @@ def judge_folder(
     for metric, (protocol, figures) in jobs.items():
         file = weights.get(BACKBONES.get(protocol, protocol))
         try:
-            found, digest = figures(metric), file and sha256(file.read_bytes()).hexdigest()
+            found, digest = figures(metric), file and sha256(file)
             rows.append((metric, *found, told[protocol] + (f"; SHA-256 of the given file: {digest}" if file else "")))
         except StudyError as error:
             rows.append((metric, np.nan, np.nan, 0, str(error)))

@@ -4,7 +4,6 @@ It needs no HR image. It computes in float64: on flat pixels, where a local devi
 precision gives other figures.
 """
 
-import hashlib
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +14,7 @@ from scipy.special import gamma
 
 from srstudy import StudyError
 from srstudy.degrade.bicubic import resize_matrix
+from srstudy.files import sha256
 from srstudy.judge.metrics import inner, luma
 
 # The authors' parameters as BasicSR has converted them; the wheels that hold them (Apache-2.0) need not be imported.
@@ -47,7 +47,7 @@ def parameters(path: Path | None = None) -> tuple[np.ndarray, np.ndarray, np.nda
         if not found:
             raise StudyError("NIQE: its parameters are missing; run `pip install --no-deps mmagic==1.2.0`.")
         path = found[0] / "niqe_pris_params.npz"
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
+    if not path.is_file() or sha256(path) != SHA256:
         raise StudyError(f"{path}: not the parameters of NIQE; give niqe_pris_params.npz as BasicSR ships it.")
     with np.load(path) as file:
         mean, covariance, window = (file[f"{key}"] for key in ("mu_pris_param", "cov_pris_param", "gaussian_window"))

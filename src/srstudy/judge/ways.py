@@ -7,7 +7,6 @@ lose detail: on these, a model may do worse than plain bicubic enlargement of th
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -19,9 +18,9 @@ import pandas as pd
 from srstudy import StudyError, runtime
 from srstudy.degrade.bicubic import downscale
 from srstudy.degrade.signal import add_noise, jpeg, reduce, webp
-from srstudy.files import write_csv
+from srstudy.files import sha256, write_csv
 from srstudy.settings import BICUBIC
-from srstudy.study import Run, load_study
+from srstudy.study import load_study
 
 if TYPE_CHECKING:
     from srstudy.judge.evaluate import Method
@@ -78,11 +77,6 @@ def beside_bicubic(table: pd.DataFrame, run: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def digest(run: Run) -> str:
-    """SHA-256 of a run's generator, for a card to see that a table is of the model that it describes."""
-    return hashlib.sha256(run.generator.read_bytes()).hexdigest()
-
-
 def main() -> None:
     """Measure runs, the released models where none is named, and write `ways/RUN.csv` beside their scores."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -96,7 +90,7 @@ def main() -> None:
     for reason in getattr(images, "left_out", ()):
         print(reason, file=sys.stderr)
     for run in study.named(options.runs or list(study.released)).values():
-        table = measured(images, methods_of(study, run)[:1]).assign(model=digest(run))
+        table = measured(images, methods_of(study, run)[:1]).assign(model=sha256(run.generator))
         write_csv(reports_folder(study, options.test_set) / "ways" / f"{run.name}.csv", table)
         print(beside_bicubic(table, run.name).to_string(index=False))
 

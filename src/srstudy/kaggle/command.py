@@ -3,14 +3,13 @@
 import argparse
 import json
 import secrets
-import subprocess
 import sys
 import time
 
 from srstudy import StudyError
 from srstudy.kaggle import PREFIX, pack, plan
 from srstudy.kaggle.ledger import ACTIVE, ENDED, Ledger, opened
-from srstudy.kaggle.pull import inputs_of, pull
+from srstudy.kaggle.pull import dvc, inputs_of, pull, refresh
 from srstudy.kaggle.service import Infrastructure, Service
 from srstudy.study import Study, find_root, load_study
 
@@ -24,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--yes", action="store_true", help="ask nothing")
     parser.add_argument("--profile", help="other than params.yaml's, for a plan")
     parser.add_argument("--hours", type=float, default=plan.LIMIT - plan.MARGIN, help="of a session (%(default)s)")
+    parser.add_argument("--anew", action="store_true", help="go on with no checkpoint, as when Kaggle's image is new")
     options = parser.parse_args(arguments)
     most = plan.LIMIT - plan.MARGIN
     try:
@@ -44,17 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def due(study: Study, ledger: Ledger) -> list[plan.Job]:
     """Trainings that DVC finds due and no session is at work on. Raises StudyError where DVC can't say."""
-    if study.profile.folder:
-        raise StudyError(f"profile: {study.profile_name} is not run by DVC; set another one.")
-    dvc, busy = [sys.executable, "-m", "dvc"], set()
+    refresh(study)
+    busy: set[str] = set()
     for one in ledger.of("pushing", *ACTIVE, *ENDED).values():
         busy.update(*one["cards"].values())
     stages = [f"train@{name}" for name in study.variants]
-    for command in ([*dvc, "repro", "-q", "--single-item", "inputs"], [*dvc, "status", "--json", *stages]):
-        ran = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
-        if ran.returncode:
-            raise StudyError(f"`dvc {command[3]}` failed: {ran.stderr.strip()[-300:]}; mend that first.")
-    changed = json.loads(ran.stdout)
+    changed = json.loads(dvc(study, "status", "--json", *stages))
     names = [name for name in study.variants if f"train@{name}" in changed and name not in busy]
     kept = {name: ledger.progress[name] for name in names if name in ledger.progress}
     done = {name: one["step"] for name, one in kept.items() if one["inputs"] == inputs_of(study, name)}
@@ -74,7 +69,7 @@ def _push(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
     if len(active) >= AT_ONCE or any(not one["cards"] for one in active.values()):
         raise StudyError(f"{', '.join(active)}: still run, and Kaggle runs {AT_ONCE} at a time; wait, or stop one.")
     for name, one in list(ledger.progress.items()):
-        if service.status(one["slug"]) is None:  # deleted on Kaggle, and its checkpoint with it
+        if options.anew or service.status(one["slug"]) is None:  # or was deleted on Kaggle
             del ledger.progress[name]
     quota = service.quota()
     if quota < plan.MARGIN + plan.LEAST:
@@ -128,6 +123,8 @@ def _status(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
 
 def _pull(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
     service, failed = _service(ledger), 0
+    if ledger.of(*ENDED):
+        refresh(study)  # else a run of other settings would be taken for one of these
     for slug in ledger.of(*ENDED):
         try:
             print("\n".join(pull(study, ledger, service, slug, ledger.path.parent)))

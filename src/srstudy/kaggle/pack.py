@@ -116,8 +116,8 @@ def _base(study: Study, folder: Path) -> Path:
         inside[path.path.as_posix()] = study.root / path.path
     for start in {run.warm_start.name: run.warm_start for run in runs if run.warm_start}.values():
         inside[start.generator.relative_to(study.root).as_posix()] = start.generator
-    if any(run.recipe.loss_weights.content and run.recipe.content.network == "vgg19" for run in runs):
-        content = next(run.recipe.content for run in runs if run.recipe.content)
+    contents = (run.recipe.content for run in runs if run.recipe.loss_weights.content)
+    if content := next((one for one in contents if one.network == "vgg19"), None):
         own = weights_file(study.root, content)
         inside[own.relative_to(study.root).as_posix() if own else f"keras/{VGG19}"] = own or _vgg19()
     for name, part in CARRIED.items():

@@ -31,6 +31,22 @@ def inputs_of(study: Study, name: str) -> str:
     return hashlib.sha256(path.read_bytes() + repr(tiles).encode()).hexdigest()[:16]
 
 
+def dvc(study: Study, *words: str) -> str:
+    """What a command of DVC's prints. Raises StudyError where it fails."""
+    command = [sys.executable, "-m", "dvc", *words]
+    ran = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise StudyError(f"`dvc {words[0]}` failed: {ran.stderr.strip()[-300:]}; mend that, and run it again.")
+    return ran.stdout
+
+
+def refresh(study: Study) -> None:
+    """Let DVC write down anew what decides each run, which `inputs_of` reads. Raises StudyError where it can't."""
+    if study.profile.folder:
+        raise StudyError(f"profile: {study.profile_name} is not run by DVC; set another one.")
+    dvc(study, "repro", "-q", "--single-item", "inputs")
+
+
 def pull(study: Study, ledger: Ledger, service: Service, slug: str, folder: Path) -> list[str]:
     """Fetch an ended session's results; what to say of it. Each of its complete runs becomes that of its stage.
 
@@ -44,15 +60,16 @@ def pull(study: Study, ledger: Ledger, service: Service, slug: str, folder: Path
             ledger.note(slug, "pulled")
             return _broken_off(log, slug)
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        done = [name for name, run in manifest["runs"].items() if run["complete"] and "earlier" not in run]
-        if done:
+        again = ledger.sessions[slug].get("again") or [*manifest["runs"]]
+        runs = {name: run for name, run in manifest["runs"].items() if name in again}
+        if done := [name for name, run in runs.items() if run["complete"] and "earlier" not in run]:
             names = "|".join(map(re.escape, done))
             service.output(slug, Path(new), rf"^(models/({names})/|reports/(history|runs)/({names})\.)")
-        said = [_settle(study, ledger, manifest, name, Path(new)) for name in manifest["runs"]]
-    ledger.note(slug, "pulled")
+        said = [_settle(study, ledger, manifest, name, Path(new)) for name in runs]
+    ledger.note(slug, "pulled", again=[])
     if manifest["state"] == "running":
         return _broken_off(log, slug, said)
-    failed = {name: run["failed"] for name, run in manifest["runs"].items() if "failed" in run}
+    failed = {name: run["failed"] for name, run in runs.items() if "failed" in run}
     if failed:
         name, lines = next(iter(failed.items()))
         raise StudyError("\n".join([*said, f"{name}: failed on Kaggle; the last lines of its log:", *lines]))
@@ -72,10 +89,13 @@ def _settle(study: Study, ledger: Ledger, manifest: dict[str, Any], name: str, n
         if further and (run["step"] or manifest["state"] == "running"):  # then there may be a later one
             ledger.progress[name] = {"slug": slug, "step": run["step"], "inputs": inputs}
         return f"{name}: step {run['step']} of {study.run(name).steps}; `make kaggle` goes on."
-    if "earlier" not in run:
-        _place(study, manifest["files"], name, new)
+    if "earlier" in run:  # it was pulled, and then undone here
+        again = ledger.sessions.get(run["earlier"], {}).get("again", [])
+        ledger.note(run["earlier"], "complete", again=[*again, name])
+        return f"{name}: was complete in {run['earlier']} already; run `make kaggle-pull` again to bring it."
+    _place(study, manifest["files"], name, new)
     ledger.progress.pop(name, None)  # only now: what did not come whole is still to be gone on with
-    return f"{name}: " + (f"was complete in {run['earlier']} already." if "earlier" in run else "complete.")
+    return f"{name}: complete."
 
 
 def _place(study: Study, files: dict[str, str], name: str, new: Path) -> None:
@@ -93,10 +113,7 @@ def _place(study: Study, files: dict[str, str], name: str, new: Path) -> None:
 
 def _note(study: Study, name: str) -> None:
     """Write the entry of a run's stage, and of no other, in dvc.lock."""
-    command = [sys.executable, "-m", "dvc", "commit", "-q", "-f", f"train@{name}"]
-    done = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise StudyError(f"train@{name}: DVC can't note it ({done.stderr.strip()[-300:]}); mend that and pull again.")
+    dvc(study, "commit", "-q", "-f", f"train@{name}")
 
 
 def _broken_off(log: str, slug: str, said: Sequence[str] = ()) -> list[str]:

@@ -9,10 +9,10 @@ import pandas as pd
 import yaml
 
 from srstudy import StudyError
-from srstudy.files import write_text
+from srstudy.files import sha256, write_text
 from srstudy.judge.evaluate import read_scores
 from srstudy.judge.metrics import MAIN_MEASURES, MEASURES
-from srstudy.judge.ways import beside_bicubic, digest
+from srstudy.judge.ways import beside_bicubic
 from srstudy.networks.architectures import load_model
 from srstudy.photos.sources import listed_files, sample_photos
 from srstudy.report.claims import WORDS
@@ -87,7 +87,7 @@ def _figures(study: Study, run: Run) -> pd.DataFrame:
 
 def _ways(run: Run, reports: Path) -> pd.DataFrame:
     table = pd.read_csv(_existing(run, path := reports / "ways" / f"{run.name}.csv"))
-    if set(table.model) != {digest(run)}:
+    if set(table.model) != {sha256(run.generator)}:
         raise StudyError(f"reports/ways/{path.name}: of another model; run `python -m srstudy.judge.ways {run.name}`.")
     return table
 

@@ -72,6 +72,8 @@ def headline(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
     means = means.loc[[name for name in WORDS["headline"] if name in means.index]]
     set5 = study.root / "reports" / "test_sets" / "set5-hr" / "metrics.json"
     known = json.loads(set5.read_text(encoding="utf-8")) if set5.is_file() else {}
+    if study.profile.folder:  # its runs have the names of others
+        known = {name: row for name, row in known.items() if name not in study.variants}
     arrows = {name: f"{MEASURES[name][0]} {'↑' if MEASURES[name][1] > 0 else '↓'}" for name in MAIN_MEASURES}
     table = means.map("{:#.4g}".format).rename(columns=arrows).reset_index()
     return table.assign(
