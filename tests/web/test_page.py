@@ -401,7 +401,17 @@ def test_clip_by_the_server_tells_how_far_it_is(page, tmp_path):
     with av.open(io.BytesIO(content)) as file:
         assert [(frame.width, frame.height) for frame in file.decode(video=0)] == [(384, 288)] * 10
     expect(page.locator("#save")).to_have_attribute("download", "cctv-x4.mp4")
-    page.locator("#clip-after").evaluate("video => video.play()")
+    after = page.locator("#clip-after")
+    after.evaluate("video => video.play().then(() => { video.pause(); video.currentTime = 0.2; })")
+    page.get_by_role("button", name="One frame forward").click()  # of 10 a second, as the record says
+    page.wait_for_timeout(500)
+    assert after.evaluate("video => video.currentTime") == pytest.approx(0.35, abs=0.001)
+
+
+def test_without_a_network_the_servers_picture_is_called_bicubic_too(page, tmp_path):
+    enlarge(page, picture(24, 16, tmp_path), 0, at_server=True)
+    expect(page.locator(".made").first).to_have_text("bicubic")
+    expect(page.locator("#history")).to_contain_text("bicubic only")
 
 
 def test_cancel_removes_the_job(page, server, tmp_path):
