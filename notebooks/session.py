@@ -104,7 +104,8 @@ class Session:
             return
         if best["image"] != self.image:
             said = f"{name}: its checkpoint is of {best['image']}, this image is {self.image}"
-            raise StudyError(f"{said}; pin the notebook to the image of {best['slug']}, or detach that to start anew.")
+            way_out = "`python -m srstudy.kaggle.command push --anew` trains it from its beginning"
+            raise StudyError(f"{said}; pin the notebook to the image of {best['slug']}, or {way_out}.")
         folder = Path("models", "checkpoints", name)
         for path in sorted(file for file in (mount / folder).rglob("*") if file.is_file()):
             place = path.relative_to(mount).as_posix()

@@ -266,8 +266,16 @@ def test_a_time_of_day_in_a_name_is_no_protocol(engine, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("ending", ["mkv", "mp4", "avi"])
 def test_a_clip_says_how_many_frames_it_has(tmp_path, ending):
-    with (opened := open_clip(write(tmp_path / f"a.{ending}", PICTURES))).container:
+    path = write(tmp_path / f"a.{ending}", PICTURES, sound="aac")
+    with (opened := open_clip(path)).container:
         assert clip.frames_said(opened) == len(PICTURES)
+
+
+def test_a_claim_outlives_a_change_of_plan(tmp_path):
+    clip._drop_others(parts_of(target := tmp_path / "a-x4.mp4"), {"plan": 1})
+    clip.claim(target)
+    clip._drop_others(parts_of(target), {"plan": 2})
+    assert clip.is_claimed(target)
 
 
 KILLED = """

@@ -9,6 +9,7 @@ import pytest
 import pyvips
 import tifffile
 from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import IFDRational
 from tests.people import odd_exif
 
 from srstudy.enhance.metadata import SOURCE_TYPE, packet
@@ -112,8 +113,30 @@ def test_a_tiff_has_in_its_xmp_what_others_have_in_exif(enlarge, save_image, sma
                    'exif:FNumber="14/5"', 'exif:ExposureTime="1/250"',
                    'exif:GPSLatitude="52,31.200000N"', 'exif:GPSLongitude="13,30.600000W"'):  # fmt: skip
         assert wanted in read(tmp_path / "out.tif")[3]
-    enlarge(tmp_path / "camera.jpg", "out.tif")
-    assert "GPS" not in read(tmp_path / "out.tif")[3]
+    enlarge(tmp_path / "out.tif", "again.tif")
+    again = read(tmp_path / "again.tif")[3]
+    assert 'tiff:Artist="Ada L."' in again and 'exif:FNumber="14/5"' in again and "GPS" not in again
+
+
+def test_a_long_description_never_costs_the_label(enlarge, small, tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", small, photometric="rgb", description="word " * 14_000)
+    enlarge(tmp_path / "a.tif", "out.jpg")
+    assert SOURCE_TYPE in read(tmp_path / "out.jpg")[3]
+    long = XMP.replace(b"Ada L.", b"Ada L." * 11_000)
+    (tmp_path / "b.jpg").write_bytes(b"")
+    Image.fromarray(small).save(tmp_path / "b.webp", xmp=long, lossless=True)
+    enlarge(tmp_path / "b.webp", "out.jpg")
+    assert SOURCE_TYPE in read(tmp_path / "out.jpg")[3]
+
+
+def test_names_in_utf8_and_places_without_a_fix_are_what_they_are(enlarge, save_image, small, tmp_path):
+    exif = Image.Exif()
+    exif[Base.Copyright] = "\u00a9 Zo\u00eb".encode()
+    exif[IFD.GPSInfo] = {1: "N", 2: (IFDRational(0, 0),) * 3}
+    enlarge(save_image(small, "a.jpg", exif=exif), "out.jpg", gps=True)
+    kept, _, _, xmp = read(tmp_path / "out.jpg")
+    assert kept[Base.Copyright].encode("latin-1").decode() == "\u00a9 Zo\u00eb"
+    assert 'tiff:Copyright="\u00a9 Zo\u00eb"' in xmp and "nan" not in xmp
 
 
 def test_a_tiff_keeps_what_lies_in_directories_of_its_own(enlarge, save_image, small, tmp_path):

@@ -173,6 +173,13 @@ def test_a_new_output_never_stands_beside_an_older_record(make, monkeypatch):
     assert record.is_file() and not left.exists()
 
 
+@pytest.mark.skipif("os.name == 'nt'", reason="Windows allows links to some users alone")
+def test_a_link_is_recorded_by_its_own_name(make, save_image, photo, tmp_path):
+    (tmp_path / "a.png").symlink_to(save_image(photo[100:124, 100:124].copy(), "store/f00.png"))
+    _, record = make()
+    assert read_record(record)["input"]["file"] == "../a.png" and again(record) == (True, EQUAL)
+
+
 def test_a_mark_without_room_is_no_step(evidence, save_image, photo, tmp_path):
     target = tmp_path / "a-x4.png"
     source = save_image(photo[:10, :10].copy(), "a.png")

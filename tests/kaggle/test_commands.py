@@ -8,14 +8,17 @@ import shutil
 import signal
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.kaggle.conftest import RUNS
 from tests.kaggle_service import SECRETS
 
+from srstudy import StudyError
 from srstudy.files import sha256
-from srstudy.kaggle import command, pull
+from srstudy.kaggle import command, pack, pull
 from srstudy.kaggle.ledger import Ledger
 from srstudy.study import load_study
 
@@ -134,11 +137,35 @@ def test_what_was_pulled_and_undone_comes_again_from_its_session(account, projec
     manifest = json.loads(left.read_text())
     manifest["runs"][RUNS[0]]["earlier"] = first
     left.write_text(json.dumps(manifest))
-    assert command.main(["pull"]) == 0 and not Path("models", RUNS[0]).exists()
-    assert f"{RUNS[0]}: was complete in {first} already; run `make kaggle-pull` again" in capsys.readouterr().out
     assert command.main(["pull"]) == 0
+    assert f"{RUNS[0]}: was complete in {first} already, and comes from there" in capsys.readouterr().out
     texts = [Path(f"models/{name}/generator.keras").read_text().split(" of ")[1] for name in (RUNS[0], "recommended")]
     assert texts == [first, second] and ledger().progress == {}
+
+
+def test_a_complete_run_whose_session_is_gone_is_told_of(project):
+    study, known, name = load_study("smoke", project), ledger(), RUNS[0]
+    manifest = {"slug": "b", "state": "complete", "inputs": {name: pull.inputs_of(study, name)}}
+    manifest["runs"] = {name: {"complete": True, "step": 8, "rate": 0.0, "earlier": "a"}}
+    said = pull._settle(study, known, manifest, name, project)
+    assert said == f"{name}: was complete in a, which is gone; `make kaggle` trains it anew." and known.sessions == {}
+
+
+def test_what_dvc_can_not_do_is_said(project):
+    with pytest.raises(StudyError, match=r"`dvc status` failed: .*; mend that"):
+        pull.dvc(load_study("smoke", project), "status")  # it has not begun here
+    with pytest.raises(StudyError, match="tenth is not run by DVC"):
+        pull.refresh(load_study("tenth", project))
+
+
+def test_the_weights_of_every_content_loss_travel(project):
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    for name in ("srgan", "recommended"):
+        params["profiles"]["smoke"]["recipes"][name].setdefault("content", {})["weights"] = f"data/{name}.npz"
+        Path(f"data/{name}.npz").write_bytes(b"weights")
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    inside = zipfile.ZipFile(pack._base(load_study("smoke", project), Path("build"))).namelist()
+    assert {"data/srgan.npz", "data/recommended.npz"} <= {*inside}
 
 
 def test_a_run_begins_anew_on_request(account, project, tmp_path, committed):

@@ -1,6 +1,7 @@
 """Scores of all runs and their tables: whole, on the same photographs, each mean with its interval."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from srstudy.figures.base import show
 from srstudy.files import write_csv, write_json
 from srstudy.judge.metrics import MEASURES
 from srstudy.report.scores import FACTORS, KINDS, bias_table, by_statistics, effects, load_scores, main, runs_table
-from srstudy.report.tables import caution, differences, readable, readme_block, results, write_readme
+from srstudy.report.tables import caution, differences, headline, readable, readme_block, results, write_readme
 
 
 @pytest.fixture
@@ -125,6 +126,15 @@ def test_the_table_of_runs_tells_what_is_unfinished_or_not_trained(tiny_study):
     assert "gan" not in table.index
     (reports / "history" / "srgan-5k-32-plain.csv").unlink()
     assert "not trained yet" in runs_table(study).set_index("run").complete["srgan-5k-32-plain"]
+
+
+def test_set5_figures_of_another_profiles_runs_stay_out(evaluated):
+    known = {"gan": {"psnr_y": 31.08}, "srgan-5k-32-plain": {"psnr_y": 29.0}}
+    write_json(evaluated.root / "reports" / "test_sets" / "set5-hr" / "metrics.json", known)
+    scores, _ = load_scores(evaluated)
+    other = replace(evaluated, profile=evaluated.profile.model_copy(update={"folder": True}))
+    for study, wanted in ((evaluated, "29.00"), (other, "")):
+        assert headline(study, scores).set_index("method").loc["srgan-5k-32-plain"].iloc[-1] == wanted
 
 
 def test_readme_gets_the_figures_between_its_marks_and_keeps_the_rest(evaluated):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -50,8 +51,11 @@ def is_claimed(target: Path) -> bool:
 
 def frames_said(clip: Clip) -> int:
     """How many frames a clip has, as its container says or as its duration and rate give; 0 where it says neither."""
-    seconds = (clip.stream.duration or 0) * clip.time_base or Fraction(clip.container.duration or 0, av.time_base)
-    return clip.stream.frames or round(seconds * clip.rate)  # Matroska and FLV know the duration of the whole alone
+    seconds = (clip.stream.duration or 0) * clip.time_base
+    if not seconds and (said := re.fullmatch(r"(\d+):(\d+):([\d.]+)", clip.stream.metadata.get("DURATION", ""))):
+        seconds = 3600 * int(said[1]) + 60 * int(said[2]) + Fraction(said[3])  # Matroska's
+    seconds = seconds or Fraction(clip.container.duration or 0, av.time_base)  # of the longest stream, in FLV
+    return clip.stream.frames or round(seconds * clip.rate)
 
 
 def enhance_clip(path: Path, target: Path, frames_file: Path, engine: Engine, steps: Steps, codec: str,

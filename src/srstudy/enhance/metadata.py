@@ -22,6 +22,7 @@ KEPT_OF_EXIF = [
     Base.ExposureTime, Base.FNumber, Base.ISOSpeedRatings, Base.FocalLength,
 ]  # fmt: skip
 RATIOS = [Base.ExposureTime, Base.FNumber, Base.FocalLength]
+DATES = [Base.DateTimeOriginal, Base.DateTimeDigitized]
 ANGLES = {"GPSLatitude": ExifTags.GPS.GPSLatitude, "GPSLongitude": ExifTags.GPS.GPSLongitude}
 # A trained network filled in what was not there. IPTC has "algorithmicallyEnhanced" for sharpening and the like.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -31,18 +32,21 @@ SPACES = {
     "xmpRights": "http://ns.adobe.com/xap/1.0/rights/", "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
 }  # fmt: skip
 KEPT_OF_XMP = {
-    "dc": ["title", "creator", "description", "rights"], "xmp": ["CreateDate"], "tiff": ["Make", "Model"],
-    "exif": ["DateTimeOriginal"], "xmpRights": ["Marked", "UsageTerms", "WebStatement"],
+    "dc": ["title", "creator", "description", "rights"], "xmp": ["CreateDate"],
+    "tiff": [tag.name for tag in KEPT if tag != Base.DateTime], "exif": [tag.name for tag in (*DATES, *RATIOS)],
+    "xmpRights": ["Marked", "UsageTerms", "WebStatement"],
 }  # fmt: skip
 PLACE = ["GPSLatitude", "GPSLongitude", "GPSAltitude", "GPSAltitudeRef", "GPSTimeStamp"]
 MOST_XMP = 1 << 20  # bytes; a packet with more is not read
+MOST_WRITTEN = 59_000  # bytes; libvips leaves a longer packet out of a JPEG, and with it what the picture is
+LONGEST = 1000  # characters of what EXIF says
 
 
 def with_metadata(image: pyvips.Image, original: Path, tool: str, gps: bool = False) -> pyvips.Image:
     """`image`, to be saved in any format, with what is kept of the original's EXIF and XMP. Damaged tags are left out.
 
     It has no metadata of its own before. TIFF has no EXIF here: what is kept of it stands in XMP, as for every format,
-    but for sensitivity, altitude and the offsets of its times.
+    but for sensitivity, fractions of seconds, offsets of time and, of the place, all but latitude and longitude.
     """
     (kept, known), xmp = _kept(Image.Exif(), gps), b""
     with suppress(Exception), Image.open(original) as opened:  # whatever is wrong with it, the picture is not
@@ -54,7 +58,9 @@ def with_metadata(image: pyvips.Image, original: Path, tool: str, gps: bool = Fa
     image = image.copy()
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)
     image.set_type(pyvips.GValue.blob_type, "exif-data", kept.tobytes())
-    image.set_type(pyvips.GValue.blob_type, "xmp-data", packet(known, xmp, tool, gps))
+    made = packet(known, xmp, tool, gps)
+    made = made if len(made) <= MOST_WRITTEN else packet(known, b"", tool, gps)
+    image.set_type(pyvips.GValue.blob_type, "xmp-data", made)
     return image
 
 
@@ -65,17 +71,28 @@ def _kept(exif: Image.Exif, gps: bool) -> tuple[Image.Exif, dict[tuple[str, str]
         details |= _sound(exif.get_ifd(IFD.Exif), KEPT_OF_EXIF)
     with suppress(Exception):
         place = _sound(exif.get_ifd(IFD.GPSInfo), ExifTags.GPS) if gps else {}
-    taken, changed = (
-        str(date or "").replace(":", "-", 2).replace(" ", "T")
-        for date in (details.get(Base.DateTimeOriginal), kept.get(Base.DateTime))
-    )
-    known = {("tiff", tag.name): kept.get(tag) for tag in KEPT if tag != Base.DateTime}
+    known = {("exif", tag.name): _moment(details.get(tag)) for tag in DATES}
+    known |= {("xmp", "ModifyDate"): _moment(kept.get(Base.DateTime))}
+    known |= {("tiff", tag.name): kept.get(tag) for tag in KEPT if tag != Base.DateTime}
     known |= {("exif", tag.name): _ratio(details[tag]) for tag in RATIOS if tag in details}
     known |= {("exif", name): _angle(place, number) for name, number in ANGLES.items()}
-    known |= {("exif", "DateTimeOriginal"): taken, ("xmp", "ModifyDate"): changed}
     result = Image.Exif()
+    kept = {tag: value.encode("latin-1", "replace") if isinstance(value, str) else value for tag, value in kept.items()}
     result.update(kept | {IFD.Exif: details} | ({IFD.GPSInfo: place} if place else {}))
-    return result, {key: "".join(filter(str.isprintable, str(value))) for key, value in known.items() if value}
+    return result, {key: text for key, value in known.items() if value and (text := _text(value))}
+
+
+def _text(value: Any) -> str:
+    """A value in one line. Pillow reads as Latin-1 what most programs write in UTF-8."""
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    with suppress(UnicodeError):
+        text = text.encode("latin-1").decode("utf-8")
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())[:LONGEST]
+
+
+def _moment(date: Any) -> str:
+    """A date of EXIF as XMP has it."""
+    return str(date or "").replace(":", "-", 2).replace(" ", "T")
 
 
 def _ratio(value: Any) -> str:
@@ -90,7 +107,7 @@ def _angle(place: Mapping[int, Any], number: int) -> str:
     with suppress(Exception):
         degrees, minutes, seconds = map(float, place[number])
         degrees, minutes = divmod(60 * degrees + minutes + seconds / 60, 60)
-        return f"{degrees:.0f},{minutes:.6f}{place[number - 1]}"
+        return f"{int(degrees)},{minutes:.6f}{place[number - 1]}"  # int: there is no whole number of 0/0
     return ""
 
 

@@ -135,14 +135,18 @@ def enhance_photo(source: Source, target: Path, engine: Engine, steps: Steps, to
 def _write(image: pyvips.Image, target: str, pipe: Pipe) -> None:
     """Write in another thread: in libvips's code, this one would hear of Ctrl-C only when all is written."""
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(image.write_to_file, target)
-        try:
-            while not writing.done():
+        writing, stopped = pool.submit(image.write_to_file, target), None
+        while not writing.done():
+            try:
                 wait([writing], timeout=0.5)  # Windows hears nothing in a wait without an end
-        except BaseException as error:
-            pipe.error = pipe.error or error
-            raise
-        writing.result()
+            except BaseException as error:  # the second Ctrl-C, too: what still runs can't be closed
+                pipe.error = stopped = stopped or error
+        try:
+            if stopped:
+                raise stopped
+            writing.result()
+        finally:
+            del writing, stopped  # they and their errors would hold each other, and the file
 
 
 def _strips(source: Source, engine: Engine, steps: Steps, tile: int | None, consistency: Consistency,

@@ -232,7 +232,8 @@ def _is_done(target: Path, original: dict, model: dict, settings: dict, signer: 
 
 
 def _from(folder: Path, path: Path) -> str:
+    named = path.parent.resolve() / path.name  # a link by its own name
     try:
-        return Path(os.path.relpath(path.parent.resolve() / path.name, folder.resolve())).as_posix()
+        return Path(os.path.relpath(named, folder.resolve())).as_posix()
     except ValueError:  # another drive of Windows
-        return str(path.resolve())
+        return str(named)

@@ -68,8 +68,9 @@ def _push(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
     active = ledger.of(*ACTIVE)
     if len(active) >= AT_ONCE or any(not one["cards"] for one in active.values()):
         raise StudyError(f"{', '.join(active)}: still run, and Kaggle runs {AT_ONCE} at a time; wait, or stop one.")
+    busy = {name for one in active.values() for names in one["cards"].values() for name in names}
     for name, one in list(ledger.progress.items()):
-        if options.anew or service.status(one["slug"]) is None:  # or was deleted on Kaggle
+        if (options.anew and name not in busy) or service.status(one["slug"]) is None:  # or was deleted on Kaggle
             del ledger.progress[name]
     quota = service.quota()
     if quota < plan.MARGIN + plan.LEAST:
@@ -125,12 +126,13 @@ def _pull(study: Study, ledger: Ledger, options: argparse.Namespace) -> int:
     service, failed = _service(ledger), 0
     if ledger.of(*ENDED):
         refresh(study)  # else a run of other settings would be taken for one of these
-    for slug in ledger.of(*ENDED):
+    for slug in (queue := [*ledger.of(*ENDED)]):  # it grows: a session may send for a run that an earlier one holds
         try:
             print("\n".join(pull(study, ledger, service, slug, ledger.path.parent)))
         except StudyError as error:  # of one session; the others are pulled all the same
             failed = 1
             print(f"error: {error}", file=sys.stderr)
+        queue += [other for other in ledger.of(*ENDED) if other not in queue]
     print(f"still on Kaggle: {', '.join(ledger.of(*ACTIVE)) or 'nothing'}. `make study` judges what came.")
     return failed
 

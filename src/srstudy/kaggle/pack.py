@@ -116,10 +116,11 @@ def _base(study: Study, folder: Path) -> Path:
         inside[path.path.as_posix()] = study.root / path.path
     for start in {run.warm_start.name: run.warm_start for run in runs if run.warm_start}.values():
         inside[start.generator.relative_to(study.root).as_posix()] = start.generator
-    contents = (run.recipe.content for run in runs if run.recipe.loss_weights.content)
-    if content := next((one for one in contents if one.network == "vgg19"), None):
-        own = weights_file(study.root, content)
-        inside[own.relative_to(study.root).as_posix() if own else f"keras/{VGG19}"] = own or _vgg19()
+    for content in (run.recipe.content for run in runs if run.recipe.loss_weights.content):
+        if own := weights_file(study.root, content):
+            inside[own.relative_to(study.root).as_posix()] = own
+        elif content.network == "vgg19":
+            inside[f"keras/{VGG19}"] = _vgg19()
     for name, part in CARRIED.items():
         for file in distribution(name).files or []:
             if part in str(file) and ".." not in file.parts and file.suffix != ".pyc":

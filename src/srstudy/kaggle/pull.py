@@ -36,7 +36,7 @@ def dvc(study: Study, *words: str) -> str:
     command = [sys.executable, "-m", "dvc", *words]
     ran = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
     if ran.returncode:
-        raise StudyError(f"`dvc {words[0]}` failed: {ran.stderr.strip()[-300:]}; mend that, and run it again.")
+        raise StudyError(f"`dvc {words[0]}` failed: {ran.stderr.strip()[-300:]}; mend that, and begin again.")
     return ran.stdout
 
 
@@ -90,9 +90,11 @@ def _settle(study: Study, ledger: Ledger, manifest: dict[str, Any], name: str, n
             ledger.progress[name] = {"slug": slug, "step": run["step"], "inputs": inputs}
         return f"{name}: step {run['step']} of {study.run(name).steps}; `make kaggle` goes on."
     if "earlier" in run:  # it was pulled, and then undone here
-        again = ledger.sessions.get(run["earlier"], {}).get("again", [])
-        ledger.note(run["earlier"], "complete", again=[*again, name])
-        return f"{name}: was complete in {run['earlier']} already; run `make kaggle-pull` again to bring it."
+        if (earlier := run["earlier"]) not in ledger.sessions:
+            return f"{name}: was complete in {earlier}, which is gone; `make kaggle` trains it anew."
+        again = ledger.sessions[earlier].get("again", [])
+        ledger.note(earlier, "complete", again=[*again, name])
+        return f"{name}: was complete in {earlier} already, and comes from there."
     _place(study, manifest["files"], name, new)
     ledger.progress.pop(name, None)  # only now: what did not come whole is still to be gone on with
     return f"{name}: complete."
