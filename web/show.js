@@ -53,7 +53,8 @@ export async function present(made, host) {
   const badge = [`Ran on ${backend}`, threads && `threads: ${threads}`, ms && `${ms} ms per tile`, note];
   $('badge').textContent = badge.filter(Boolean).join(' · ');
   for (const id of ['photo', 'check']) $(id).hidden = isClip;
-  for (const name of document.getElementsByClassName('made')) name.textContent = networkOf(record) ? 'network' : 'bicubic';
+  const way = networkOf(record) ? 'network' : 'bicubic';
+  for (const name of document.getElementsByClassName('made')) name.textContent = way;
   [$('clip').hidden, $('consistency').hidden, $('check').disabled] = [!isClip, true, false];
   Object.assign($('save'), { href: link('output', blob), download: file });
   if (isClip) {
