@@ -91,7 +91,7 @@ def _enhance(options: argparse.Namespace) -> int:
     many = tqdm(pairs, unit="file", disable=len(pairs) < 10 or None)
     for source, target in many:
         try:
-            with Bar(source, hidden=len(pairs) >= 10) as bar:
+            with Bar(source, hidden=len(pairs) >= 10 or None) as bar:
                 made = enhance(source, target, settings, engine, bar.to, signer)
             if len(pairs) < 10 or not made:
                 tqdm.write(f"{target}{'' if made else ': is there already'}")
