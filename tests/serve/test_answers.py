@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.enhance.footage import number, picture
 from tests.serve.server import HEAD, clip, form, png, until
 
+from srstudy.enhance.clip import claim
 from srstudy.enhance.command import main
 from srstudy.enhance.engine import Engine
 from srstudy.enhance.models import DEFAULT, find_model
@@ -117,7 +118,7 @@ def test_of_many_at_once_each_gets_his_own(server):
 def test_a_kill_between_a_photograph_and_its_record_costs_nothing(server, photo):
     jobs, content = Jobs(server.folder), png(photo[:20, :20])
     name = place_for(jobs, original=content, enlarged=content)
-    (jobs.place(name) / ".enlarged.png.parts").mkdir()
+    claim(jobs.place(name) / "enlarged.png")
     jobs.add(name, "photograph", owner="", name="a.png", file="original.png", settings=Wishes().settings())
     assert server.events(name)[-1]["state"] == "done" and server.get(f"jobs/{name}/record").ok
 
