@@ -99,7 +99,7 @@ written = pyvips.Image.new_from_file("one.png")
 whole = (written.width, written.height) == (WIDTH, STRIPS * ROWS) and written.max() == 0
 slept = stopped_after(lambda: [time.sleep(0.05) for _ in range(STRIPS)])
 began = time.monotonic()
-beside = stopped_after(in_a_thread)
+stopped_after(in_a_thread)  # which ends with the thread; when it was heard of stands in `heard`
 print("SIGINT after 0.5 s of 2 s:")
 print(f"write_to_file in the main thread: {said(alone)}, the file is {'whole' if whole else 'cut off'}")
 print(f"time.sleep in the main thread: {said(slept)}")
